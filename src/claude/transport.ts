@@ -1,0 +1,175 @@
+/**
+ * What the rest of the daemon knows of a `claude` process. `process.ts` implements it on `Bun.spawn`; the CLI's traps
+ * (docs/claude-cli.md) stay behind it.
+ *
+ * One owner at a time: `sessions/` hands a process to one conversation and never back.
+ */
+
+import type { Json, JsonObject, UserBlock } from "../turn/message.ts";
+import type { ClientTool, Effort, PermissionMode } from "../turn/request.ts";
+import type { ClaudeMessage } from "./messages.ts";
+
+/** What is fixed when a process starts. All of it becomes argv (`--flag=value`) or allow-listed environment. */
+export interface LaunchOptions {
+  kind: "agent" | "chat";
+  /** Real, existing directory. Chat processes get a neutral empty one. */
+  cwd: string;
+  model?: string;
+  /** Agent: load project settings, hooks, CLAUDE.md and MCP servers of `cwd`. Only for trusted workspaces. */
+  trusted: boolean;
+  permissionMode?: PermissionMode;
+  allowedTools?: string[];
+  disallowedTools?: string[];
+  appendSystemPrompt?: string;
+  maxTurns?: number;
+  /** Continue a stored session or a transcript file; `at` cuts after that line's uuid; `fork` gives it a new id. */
+  resume?: { from: string; at?: string; fork?: boolean };
+  /** Session id to use (UUID) for a new or forked session. */
+  sessionId?: string;
+  /** Write the session to claude's own store, so that `claude --resume` knows it. */
+  persist: boolean;
+  /** Answer a history that ends in the user's line as it stands, without a message on stdin. */
+  answerInterrupted?: boolean;
+  /** Whether client tools will be offered: plain names, no tool search (both are launch-time environment). */
+  clientTools: boolean;
+  /** JSON Schema for the CLI's own structured output (agent models). */
+  jsonSchema?: JsonObject;
+  /** Paths the agent's tools may never read (the daemon's state directory). */
+  denyPaths?: string[];
+}
+
+export interface InitializeOptions {
+  /** Chat: the whole system prompt; "" gives none. Fixed for the life of the process. */
+  systemPrompt?: string;
+  /** Offered to the model as an in-band MCP server. */
+  clientTools?: ClientTool[];
+  /** Ask before permissions: prompts arrive as `permission` requests of the listener. */
+  jsonSchema?: JsonObject;
+  /** Call back before Claude's own edit tools run (files_changed keeps their before-state). */
+  hookEdits?: boolean;
+}
+
+export interface CliModel {
+  value: string;
+  resolvedModel: string | undefined;
+  displayName: string;
+  description: string | undefined;
+  supportsEffort: boolean;
+  efforts: string[];
+}
+
+export interface InitializeResult {
+  models: CliModel[];
+  /** Where claude's login comes from; undefined means not logged in. */
+  login: string | undefined;
+  raw: JsonObject;
+}
+
+/** Settings of a live process that apply from the next request to the API on; `undefined` resets. */
+export interface LiveSettings {
+  maxOutputTokens: number | undefined;
+  effort: Effort | undefined;
+  thinkingOff: boolean;
+  /** Built by us from validated values only, never from client strings as keys. */
+  extraBody: JsonObject | undefined;
+}
+
+/** One call of a client tool that waits for its result. */
+export interface ClientCallRequest {
+  callId: string;
+  name: string;
+  arguments: JsonObject;
+}
+
+export type ClientCallResult = {
+  content: ({ type: "text"; text: string } | { type: "image"; mediaType: string; data: string })[];
+  isError: boolean;
+};
+
+export interface PermissionPrompt {
+  requestId: string;
+  tool: string;
+  input: JsonObject;
+  toolUseId: string | undefined;
+  description: string | undefined;
+  suggestions: JsonObject[];
+}
+
+export type PermissionAnswer =
+  | { behavior: "allow"; updatedInput?: JsonObject; updatedPermissions?: JsonObject[] }
+  | { behavior: "deny"; message: string; interrupt?: boolean };
+
+/** What a process tells its owner. Called synchronously, in the order of the CLI's lines; must not throw. */
+export interface ProcessListener {
+  /** Every parsed line that is not control traffic. */
+  message(message: ClaudeMessage): void;
+  /** The model called a client tool; answered with `answerClientCall`. */
+  clientCall(call: ClientCallRequest): void;
+  /** A tool needs a person; answered with `answerPermission`. */
+  permission(prompt: PermissionPrompt): void;
+  /** The CLI took a request back (interrupt, timeout): it needs no answer any more. */
+  cancelled(id: string): void;
+  /** One of Claude's own edit tools is about to run; the CLI waits until the promise settles. */
+  beforeEdit(tool: string, input: JsonObject): Promise<void>;
+  /** The process is gone, expected or not. Called once, after the last line. */
+  exited(report: ExitReport): void;
+}
+
+export interface ExitReport {
+  code: number | null;
+  signal: string | null;
+  /** Which rung of the ladder ended it; undefined when it ended by itself. */
+  endedBy: "eof" | "SIGTERM" | "SIGKILL" | undefined;
+  /** Last lines of stderr, bounded. For the log only. */
+  stderrTail: string;
+}
+
+export interface ClaudeProcess {
+  readonly pid: number;
+  readonly launch: LaunchOptions;
+  /** Unix milliseconds. */
+  readonly startedAt: number;
+  readonly exited: Promise<ExitReport>;
+  /** True until it has exited or its stdin is closed. */
+  readonly alive: boolean;
+
+  /** Replaces the owner; lines that arrive without one are dropped (a spare says nothing that matters). */
+  listen(listener: ProcessListener | undefined): void;
+
+  /** At most once; before the first prompt. Throws `claude_crashed`, `claude_failed`, `timed_out`. */
+  initialize(options: InitializeOptions): Promise<InitializeResult>;
+
+  /**
+   * Sends one user message; the CLI begins a turn. Returns its uuid. `verbatim` keeps `/` and `@` as text.
+   * The promise settles when the pipe has taken the bytes (backpressure), not when the turn ends.
+   */
+  prompt(content: UserBlock[], options: { verbatim: boolean }): Promise<string>;
+
+  answerClientCall(callId: string, result: ClientCallResult): void;
+  answerPermission(requestId: string, answer: PermissionAnswer): void;
+
+  setModel(model: string): Promise<void>;
+  setPermissionMode(mode: PermissionMode): Promise<void>;
+  /** Merges into the live settings; older CLIs throw `unsupported`. */
+  applySettings(settings: LiveSettings): Promise<void>;
+  /** Any other control request, correlated and bounded in time. */
+  control(subtype: string, payload: JsonObject, timeoutMs?: number): Promise<Json>;
+
+  /** Ends the running turn; settles when the CLI has acknowledged. A no-op when idle. */
+  interrupt(): Promise<void>;
+
+  /** SIGSTOP and SIGCONT: an idle process costs no CPU. Writing to a suspended process wakes it first. */
+  suspend(): void;
+  wake(): void;
+  readonly suspended: boolean;
+
+  /** Stops reading stdout until `resume`: backpressure from a slow client reaches the CLI. */
+  pauseReading(): void;
+  resumeReading(): void;
+
+  /**
+   * EOF on stdin, then SIGTERM, then SIGKILL, each rung bounded; always takes its descendants with it.
+   * Idempotent; settles when the process is gone. `now` skips the grace of EOF (mid-turn).
+   */
+  close(options?: { now?: boolean }): Promise<ExitReport>;
+}

@@ -1,0 +1,19 @@
+/** One file that a turn changed: true of the disk, whatever made the change (design.md 7). */
+export interface FileChange {
+  /** Relative to the workspace, with `/`. */
+  path: string;
+  status: "added" | "modified" | "deleted" | "renamed";
+  /** Where a renamed file was. */
+  previousPath?: string;
+  /** Lines; 0 for binaries. */
+  additions: number;
+  deletions: number;
+  binary: boolean;
+  /** Unified diff, bounded; absent for binaries. */
+  diff?: string;
+  diffTruncated?: boolean;
+  /** The path is ignored by git; it is listed because Claude's own edit tools changed it. */
+  ignored?: boolean;
+  /** Set where another session shares the workspace: `own` was surely made by this turn, `during` only while it ran. */
+  attribution?: "own" | "during";
+}
