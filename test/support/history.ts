@@ -1,0 +1,118 @@
+/**
+ * "The API received exactly this history": both sides brought to one shape. Away goes only what design.md 3 ("What exact
+ * allows") permits, each rule with its reason; everything else must be equal.
+ */
+import type { AssistantBlock, JsonObject, Message, UserBlock } from "../../src/turn/message.ts";
+import type { ApiMessage, ApiRequest } from "./anthropic-api.ts";
+
+export interface HistoryMessage {
+  role: string;
+  content: JsonObject[];
+}
+
+/** The CLI's shortest accepted resume prompt: WORD JOINER, alone in its block. */
+export const RESUME_RESIDUE = "\u2060";
+const IDENTITY = /^You are (Claude Code|a Claude agent)[^\n]*$/;
+const BILLING = /^x-anthropic-billing-header:/;
+/** Older models get the Environment inside a user reminder instead of a system message. */
+const ENVIRONMENT_REMINDER = /^<system-reminder>\n[\s\S]*# Environment[\s\S]*<\/system-reminder>\s*$/;
+const IMAGE_NOTE = /^\[Image(: |[^\]]*)source: [^\]\n]+\]$/;
+
+/** The messages of a request, normalised. */
+export function historyOf(request: ApiRequest): HistoryMessage[] {
+  return mergeRoles(request.body.messages.filter((message) => !isEnvironment(message)).map(normalise));
+}
+
+/** What `historyOf` must give when the API received exactly these messages. */
+export function apiHistory(messages: readonly Message[]): HistoryMessage[] {
+  return mergeRoles(
+    messages.map((message) => ({ role: message.role, content: message.content.map((block) => toApiBlock(block)) })),
+  );
+}
+
+/** The system text without the CLI's identity line and billing header ("the CLI's identity line" is allowed). */
+export function systemOf(request: ApiRequest): string {
+  const { system } = request.body;
+  if (system === undefined) return "";
+  const texts = typeof system === "string" ? [system] : system.map((block) => String(block.text ?? ""));
+  return texts.filter((text) => !IDENTITY.test(text) && !BILLING.test(text)).join("\n\n");
+}
+
+/** The Environment block ("its Environment block" is allowed) is a message of role system after the first user message. */
+function isEnvironment(message: ApiMessage): boolean {
+  if (message.role !== "system") return false;
+  const texts = typeof message.content === "string" ? [message.content] : message.content.map((block) => block.text);
+  return texts.every((text) => typeof text === "string" && text.startsWith("# Environment\n"));
+}
+
+function normalise(message: ApiMessage): HistoryMessage {
+  // A string is the same as one text block to the API.
+  const blocks = typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
+  const content = blocks
+    .filter((block) => !(message.role === "user" && isAllowedResidue(block)))
+    .map((block) => normaliseBlock(block));
+  return { role: message.role, content };
+}
+
+function isAllowedResidue(block: JsonObject): boolean {
+  if (block.type !== "text" || typeof block.text !== "string") return false;
+  // "After a history that ends in tool results the CLI's shortest accepted resume prompt."
+  if (block.text === RESUME_RESIDUE) return true;
+  // "The note with a saved path beside an image sent live."
+  if (IMAGE_NOTE.test(block.text)) return true;
+  return ENVIRONMENT_REMINDER.test(block.text);
+}
+
+/** Cache marks say how to bill, not what was said; tool results as a string are one text block. */
+function normaliseBlock(block: JsonObject): JsonObject {
+  const { cache_control: _, ...rest } = block;
+  if (rest.type !== "tool_result") return rest;
+  const content = typeof rest.content === "string" ? [{ type: "text", text: rest.content }] : (rest.content ?? []);
+  return {
+    type: "tool_result",
+    tool_use_id: rest.tool_use_id ?? null,
+    content: Array.isArray(content) ? content.map((inner) => normaliseBlock(inner as JsonObject)) : content,
+    is_error: rest.is_error === true,
+  };
+}
+
+/** Adjacent messages of one role are one message to the API. */
+function mergeRoles(messages: HistoryMessage[]): HistoryMessage[] {
+  const merged: HistoryMessage[] = [];
+  for (const message of messages) {
+    const last = merged.at(-1);
+    if (last?.role === message.role) last.content.push(...message.content);
+    else merged.push({ role: message.role, content: [...message.content] });
+  }
+  return merged;
+}
+
+function toApiBlock(block: UserBlock | AssistantBlock): JsonObject {
+  switch (block.type) {
+    case "text":
+      return { type: "text", text: block.text };
+    case "image": {
+      const { source } = block;
+      if (source.kind === "url") return { type: "image", source: { type: "url", url: source.url } };
+      return { type: "image", source: { type: "base64", media_type: source.mediaType, data: source.data } };
+    }
+    case "document": {
+      const type = block.mediaType === "text/plain" ? "text" : "base64";
+      const source = { type, media_type: block.mediaType, data: block.data };
+      return { type: "document", source, ...(block.title === undefined ? {} : { title: block.title }) };
+    }
+    case "thinking":
+      return { type: "thinking", thinking: block.text, signature: block.signature ?? "" };
+    case "redacted-thinking":
+      return { type: "redacted_thinking", data: block.data };
+    case "client-call":
+      return { type: "tool_use", id: block.id, name: block.name, input: block.input };
+    case "client-result":
+      return {
+        type: "tool_result",
+        tool_use_id: block.callId,
+        content: block.content.map((inner) => toApiBlock(inner)),
+        is_error: block.isError,
+      };
+  }
+}
