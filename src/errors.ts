@@ -54,6 +54,8 @@ export interface ErrorDetail {
   allow?: readonly string[];
   /** A sub-code that a format's clients branch on (e.g. `unknown_url`, `thread_unsupported_request`). */
   reason?: string;
+  /** Exit code of the CLI where it differs from the table's: 78 for a configuration that a person must correct. */
+  exit?: number;
 }
 
 /**
