@@ -1,0 +1,82 @@
+/**
+ * Every check and test, in one run: format and lint, types, shell scripts, `bun test`. Goes on after a failure, so that one
+ * run shows everything, and ends with the totals, each static check counted as one.
+ */
+
+const SHELL_SCRIPTS = ["install.sh", ".ci/run", ".ci/test.sh"];
+/** Enough to hold the summary that `bun test` ends with. */
+const KEPT_OUTPUT_CHARS = 16_384;
+
+interface Totals {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const noSkip = process.env.CLAUDE_CODE_DAEMON_TEST_NO_SKIP === "1";
+const bun = process.execPath;
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+/** Runs a static check, its output passed through; true when it exits with 0. */
+async function check(title: string, command: string[]): Promise<boolean> {
+  const started = performance.now();
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "inherit", stderr: "inherit" });
+  const passed = (await child.exited) === 0;
+  say(`${passed ? "ok" : "FAILED"}: ${title} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+  return passed;
+}
+
+async function forward(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+  const decoder = new TextDecoder();
+  let kept = "";
+  for await (const bytes of from) {
+    to.write(bytes);
+    kept = (kept + decoder.decode(bytes, { stream: true })).slice(-KEPT_OUTPUT_CHARS);
+  }
+  return kept;
+}
+
+/** Runs `bun test` and reads its own totals; an exit code that the totals do not explain counts as a failure. */
+async function runTests(patterns: string[]): Promise<Totals> {
+  const child = Bun.spawn([bun, "test", ...patterns], { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const [, summary] = await Promise.all([forward(child.stdout, process.stdout), forward(child.stderr, process.stderr)]);
+  const exitCode = await child.exited;
+  const count = (word: string) => {
+    const lines = [...summary.matchAll(new RegExp(`^\\s*(\\d+) ${word}s?$`, "gm"))];
+    return Number(lines.at(-1)?.[1] ?? 0);
+  };
+  const totals = {
+    passed: count("pass"),
+    failed: count("fail") + count("error"),
+    skipped: count("skip") + count("todo"),
+  };
+  if (exitCode !== 0 && totals.failed === 0) {
+    say(`bun test ended with exit code ${exitCode}${child.signalCode ? ` (${child.signalCode})` : ""}`);
+    totals.failed = 1;
+  }
+  return totals;
+}
+
+const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
+const checks: [string, string[]][] = [
+  ["format and lint", [bun, "node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "."]],
+  ["types", [bun, "node_modules/typescript/bin/tsc", "--noEmit"]],
+  ["shell scripts", ["shellcheck", "--shell=sh", ...SHELL_SCRIPTS]],
+];
+for (const [title, command] of checks) {
+  if (command[0] === "shellcheck" && Bun.which("shellcheck") === null) {
+    say(`skipped: ${title}: shellcheck is not installed (apt-get install shellcheck)`);
+    totals.skipped += 1;
+  } else if (await check(title, command)) totals.passed += 1;
+  else totals.failed += 1;
+}
+
+const tests = await runTests(process.argv.slice(2));
+totals.passed += tests.passed;
+totals.failed += tests.failed;
+totals.skipped += tests.skipped;
+
+const skipsForbidden = noSkip && totals.skipped > 0;
+if (skipsForbidden) say(`${totals.skipped} skipped, and CLAUDE_CODE_DAEMON_TEST_NO_SKIP forbids skips`);
+process.exitCode = totals.failed > 0 || totals.passed === 0 || skipsForbidden ? 1 : 0;
+say(`${totals.passed} passed, ${totals.failed} failed${totals.skipped > 0 ? `, ${totals.skipped} skipped` : ""}`);

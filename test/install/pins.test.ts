@@ -1,0 +1,29 @@
+/** Literals that must move together: install.sh's Bun, the types it is checked against, the registry's checksums. */
+import { expect, test } from "bun:test";
+
+const root = new URL("../../", import.meta.url).pathname;
+const installer = await Bun.file(`${root}install.sh`).text();
+
+test("the Bun that install.sh fetches is the one whose types the code is checked with, and the one running the tests", async () => {
+  const manifest: { devDependencies: Record<string, string> } = await Bun.file(`${root}package.json`).json();
+  const pinned = /^BUN_VERSION=(\S+)$/m.exec(installer)?.[1];
+  expect(pinned).toBe(manifest.devDependencies["bun-types"]);
+  expect(pinned).toBe(Bun.version);
+});
+
+test("every supported platform has a sha512 of its own", () => {
+  const hashes = new Map([...installer.matchAll(/^ {4}(\S+)\) echo ([0-9a-f]{128}) ;;$/gm)].map((m) => [m[1], m[2]]));
+  expect([...hashes.keys()].sort()).toEqual([
+    "darwin-aarch64",
+    "darwin-x64",
+    "linux-aarch64",
+    "linux-aarch64-musl",
+    "linux-x64",
+    "linux-x64-musl",
+  ]);
+  expect(new Set(hashes.values()).size).toBe(6);
+});
+
+test("the lock file names no registry", async () => {
+  expect(await Bun.file(`${root}bun.lock`).text()).not.toMatch(/https?:\/\//);
+});

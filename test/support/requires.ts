@@ -1,0 +1,74 @@
+/**
+ * What a test needs from the machine beyond Bun and the locked dependencies. A test that lacks something is skipped with
+ * the reason in its title; where CLAUDE_CODE_DAEMON_TEST_NO_SKIP=1 (CI) it fails instead.
+ */
+import { test } from "bun:test";
+import { existsSync } from "node:fs";
+
+/** Each answers undefined when the need is met, else the reason with its remedy. */
+const NEEDS = {
+  linux: () => (process.platform === "linux" ? undefined : "Linux only"),
+  macos: () => (process.platform === "darwin" ? undefined : "macOS only"),
+  root: () => (process.getuid?.() === 0 ? undefined : "needs root"),
+  shellcheck: () => tool("shellcheck", "shellcheck"),
+  dash: () => tool("dash", "dash"),
+  busybox: () => tool("busybox", "busybox"),
+  git: () => tool("git", "git"),
+  npm: () => tool("npm", "npm"),
+  curl: () => tool("curl", "curl"),
+  python: () => tool("python3", "python3"),
+  setpriv: () => tool("setpriv", "util-linux"),
+  strings: () => tool("strings", "binutils"),
+  /** Installed and allowed to make namespaces here. */
+  bubblewrap: () =>
+    tool("bwrap", "bubblewrap") ??
+    (runs(["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"])
+      ? undefined
+      : "bubblewrap may not make namespaces"),
+  chromium: () => (chromiumPath() === undefined ? "chromium is not installed (apt-get install chromium)" : undefined),
+  systemd: () =>
+    existsSync("/lib/systemd/systemd") ? undefined : "systemd is not installed (apt-get install systemd)",
+} satisfies Record<string, () => string | undefined>;
+
+export type Need = keyof typeof NEEDS;
+
+type Test = (title: string, body: () => void | Promise<void>, timeoutMs?: number) => void;
+
+function tool(command: string, debianPackage: string): string | undefined {
+  return Bun.which(command) === null ? `${command} is not installed (apt-get install ${debianPackage})` : undefined;
+}
+
+function runs(command: string[]): boolean {
+  return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
+}
+
+/** The Chromium on this machine, for playwright-core's `executablePath`. */
+export function chromiumPath(): string | undefined {
+  for (const command of ["chromium", "chromium-browser", "google-chrome"]) {
+    const path = Bun.which(command);
+    if (path !== null) return path;
+  }
+  return undefined;
+}
+
+/** The first reason why these needs are not met here, or undefined. */
+export function missing(...needs: Need[]): string | undefined {
+  for (const need of needs) {
+    const reason = NEEDS[need]();
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+/** `requires("bubblewrap")("title", body)` is `test("title", body)` where the needs are met, else a skip that says why. */
+export function requires(...needs: Need[]): Test {
+  const reason = missing(...needs);
+  if (reason === undefined) return (title, body, timeoutMs) => test(title, body, timeoutMs);
+  if (process.env.CLAUDE_CODE_DAEMON_TEST_NO_SKIP === "1") {
+    return (title) =>
+      test(title, () => {
+        throw new Error(`${reason}, and CLAUDE_CODE_DAEMON_TEST_NO_SKIP forbids skips`);
+      });
+  }
+  return (title, body) => test.skip(`${title} [skipped: ${reason}]`, body);
+}
