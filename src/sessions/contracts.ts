@@ -64,9 +64,12 @@ export interface PermissionBroker {
 
 /** Tells what one turn changed in its workspace (design.md 7). */
 export interface ChangeTracker {
-  /** Takes the before-state; settles before the prompt goes out. A failure is the tracker's to log: it never rejects. */
+  /**
+   * Takes the before-state, once. The prompt need not wait for it, but every tool must: the CLI waits for the PreToolUse
+   * callback, so hook all tools and answer with `beforeEdit`. A failure is the tracker's to log: it never rejects.
+   */
   before(): Promise<void>;
-  /** One of Claude's own edit tools is about to run. Never rejects. */
+  /** Any of Claude's own tools is about to run; waits for `before`. Never rejects. */
   beforeEdit(tool: string, input: JsonObject): Promise<void>;
   /** What changed since `before`; undefined where it could not be told. Called at every pause and at the end. */
   changes(): Promise<FileChange[] | undefined>;
