@@ -66,6 +66,8 @@ export interface AnthropicApi extends AsyncDisposable {
   always(reply: Script): void;
   /** Scripts that nothing has asked for yet. */
   readonly pending: number;
+  /** Forgets the queued scripts. */
+  drain(): void;
   /** The next turn request that no earlier call of `nextRequest` has returned. */
   nextRequest(): Promise<ApiRequest>;
   /** The first turn request, past or to come, for which this holds. */
@@ -240,6 +242,9 @@ export function startAnthropicApi(options: { port?: number } = {}): AnthropicApi
     },
     get pending() {
       return queue.length;
+    },
+    drain: () => {
+      queue.length = 0;
     },
     nextRequest: async () => {
       const index = taken++;
