@@ -10,6 +10,7 @@ import type {
   LiveSettings,
   PermissionAnswer,
   PermissionPrompt,
+  ProcessListener,
 } from "../claude/transport.ts";
 import type { FileChange } from "../turn/changes.ts";
 import type { TurnEvent } from "../turn/events.ts";
@@ -33,12 +34,34 @@ export interface Lease {
   readonly process: ClaudeProcess;
   readonly start: StartKind;
   readonly initialized: InitializeResult;
+  /** A process that answers by itself may begin before its turn listens: what it said, to be replayed in order. */
+  readonly early: readonly ((listener: ProcessListener) => void)[];
   /** Marks it busy for a turn and wakes it. False: it is gone (or has outgrown its memory cap); acquire anew. */
   take(): boolean;
-  /** The turn is over: from here on it may be suspended or evicted. */
-  rest(): void;
+  /** The turn is over, or (`waiting`) paused for client results: from here on it may be suspended or evicted. */
+  rest(options?: RestOptions): void;
   /** Ends the process and frees its place. Idempotent. */
   end(): Promise<void>;
+}
+
+export interface RestOptions {
+  /** It holds a paused turn: kept longer than idle ones, bounded in number and time. */
+  waiting?: boolean;
+}
+
+/** For `/v1/health` and `/metrics`. */
+export interface PoolStatus {
+  live: number;
+  busy: number;
+  idle: number;
+  spare: number;
+  limit: number;
+  /** Own memory of all claude processes. */
+  rssBytes: number;
+  queue: { waiting: number; limit: number };
+  /** New conversations served by a spare, and those that had to start claude. */
+  hits: number;
+  misses: number;
 }
 
 export interface ProcessSource {
@@ -97,6 +120,10 @@ export interface TurnOptions extends PartOptions {
   model: string;
   permissions: PermissionBroker;
   changes: ChangeTracker | undefined;
+  /** Names of the client's tools; every other tool is Claude's own. */
+  clientTools: readonly string[];
+  /** The CLI's own structured output is on: the answer's text is the validated JSON. */
+  structuredOutput: boolean;
   /** Longest time without a line while no tool runs and the reader keeps up. */
   stallTimeoutMs: number;
 }
@@ -106,6 +133,8 @@ export interface TurnInput {
   content: UserBlock[] | undefined;
   /** Keeps `/` and `@` as text. */
   verbatim: boolean;
+  /** What the process said before the turn could listen (`Lease.early`). */
+  early?: Lease["early"];
 }
 
 /** What a part left behind. */

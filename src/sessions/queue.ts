@@ -1,0 +1,88 @@
+/** The line of those who wait for a process: first come, first served, bounded in length and time. */
+import { DaemonError } from "../errors.ts";
+
+export interface QueueOptions {
+  limit: number;
+  waitMs: number;
+}
+
+interface Waiter {
+  grant(): void;
+  refuse(error: DaemonError): void;
+}
+
+/** Retry-After is an estimate between these. */
+const MIN_RETRY_SECONDS = 1;
+const MAX_RETRY_SECONDS = 60;
+
+export class WaitingLine {
+  private readonly waiters = new Set<Waiter>();
+
+  constructor(
+    private readonly options: QueueOptions,
+    /** About how long a place stays taken; for Retry-After. */
+    private readonly placeFreesMs: () => number,
+  ) {}
+
+  get waiting(): number {
+    return this.waiters.size;
+  }
+
+  get limit(): number {
+    return this.options.limit;
+  }
+
+  /** Settles when `grantNext` reaches this place. Throws `queue_full`, or `interrupted` when the signal fires first. */
+  wait(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.reject(gone());
+    if (this.waiters.size >= this.options.limit) return Promise.reject(this.full("The daemon is at its limit"));
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.waiters.delete(waiter);
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      };
+      const waiter: Waiter = {
+        grant: () => {
+          leave();
+          resolve();
+        },
+        refuse: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      const abort = () => waiter.refuse(gone());
+      const timer = setTimeout(() => {
+        const seconds = Math.round(this.options.waitMs / 1000);
+        waiter.refuse(this.full(`No claude process became free within ${seconds} s`));
+      }, this.options.waitMs);
+      signal.addEventListener("abort", abort, { once: true });
+      this.waiters.add(waiter);
+    });
+  }
+
+  /** Lets the first in line go; false where nobody waits. */
+  grantNext(): boolean {
+    const [first] = this.waiters;
+    first?.grant();
+    return first !== undefined;
+  }
+
+  /** The daemon is stopping: everybody leaves. */
+  refuseAll(error: DaemonError): void {
+    for (const waiter of [...this.waiters]) waiter.refuse(error);
+  }
+
+  private full(what: string): DaemonError {
+    const seconds = Math.ceil((this.placeFreesMs() * (this.waiters.size + 1)) / 1000);
+    const retryAfterSeconds = Math.min(MAX_RETRY_SECONDS, Math.max(MIN_RETRY_SECONDS, seconds));
+    return new DaemonError("queue_full", `${what}: try again in ${retryAfterSeconds} s.`, {
+      detail: { retryAfterSeconds },
+    });
+  }
+}
+
+function gone(): DaemonError {
+  return new DaemonError("interrupted", "The client went away before a claude process was free.");
+}
