@@ -5,6 +5,7 @@
  * One owner at a time: `sessions/` hands a process to one conversation and never back.
  */
 
+import type { DaemonError } from "../errors.ts";
 import type { Json, JsonObject, UserBlock } from "../turn/message.ts";
 import type { ClientTool, Effort, PermissionMode } from "../turn/request.ts";
 import type { ClaudeMessage } from "./messages.ts";
@@ -20,7 +21,6 @@ export interface LaunchOptions {
   permissionMode?: PermissionMode;
   allowedTools?: string[];
   disallowedTools?: string[];
-  appendSystemPrompt?: string;
   maxTurns?: number;
   /** Continue a stored session or a transcript file; `at` cuts after that line's uuid; `fork` gives it a new id. */
   resume?: { from: string; at?: string; fork?: boolean };
@@ -32,18 +32,21 @@ export interface LaunchOptions {
   answerInterrupted?: boolean;
   /** Whether client tools will be offered: plain names, no tool search (both are launch-time environment). */
   clientTools: boolean;
-  /** JSON Schema for the CLI's own structured output (agent models). */
-  jsonSchema?: JsonObject;
+  /** Agent: commands and subagents may outlive their turn, and then start turns of their own. Off unless asked for. */
+  backgroundTasks?: boolean;
   /** Paths the agent's tools may never read (the daemon's state directory). */
   denyPaths?: string[];
 }
 
+/** What is fixed at `initialize`. It travels through stdin, so none of it shows in argv and none of it has argv's limits. */
 export interface InitializeOptions {
-  /** Chat: the whole system prompt; "" gives none. Fixed for the life of the process. */
+  /** The whole system prompt in place of the CLI's own; "" gives none. Fixed for the life of the process. */
   systemPrompt?: string;
-  /** Offered to the model as an in-band MCP server. */
+  /** Added to the end of the system prompt. */
+  appendSystemPrompt?: string;
+  /** Offered to the model as an in-band MCP server; needs `launch.clientTools`. */
   clientTools?: ClientTool[];
-  /** Ask before permissions: prompts arrive as `permission` requests of the listener. */
+  /** The CLI's own structured output. An invalid schema is dropped by the CLI in silence. */
   jsonSchema?: JsonObject;
   /** Call back before Claude's own edit tools run (files_changed keeps their before-state). */
   hookEdits?: boolean;
@@ -122,6 +125,8 @@ export interface ExitReport {
   endedBy: "eof" | "SIGTERM" | "SIGKILL" | undefined;
   /** Last lines of stderr, bounded. For the log only. */
   stderrTail: string;
+  /** Set where we ended it because it broke the protocol (an endless line); to be thrown instead of `claude_crashed`. */
+  failure: DaemonError | undefined;
 }
 
 export interface ClaudeProcess {
@@ -141,16 +146,18 @@ export interface ClaudeProcess {
 
   /**
    * Sends one user message; the CLI begins a turn. Returns its uuid. `verbatim` keeps `/` and `@` as text.
-   * The promise settles when the pipe has taken the bytes (backpressure), not when the turn ends.
+   * The promise settles when the pipe has taken the bytes (backpressure), not when the turn ends. `client-result`
+   * blocks are refused (`internal`): the CLI drops them; results go through `answerClientCall`.
    */
   prompt(content: UserBlock[], options: { verbatim: boolean }): Promise<string>;
 
-  answerClientCall(callId: string, result: ClientCallResult): void;
-  answerPermission(requestId: string, answer: PermissionAnswer): void;
+  /** Both answer exactly once: for an id that is unknown, answered or cancelled they do nothing and return false. */
+  answerClientCall(callId: string, result: ClientCallResult): boolean;
+  answerPermission(requestId: string, answer: PermissionAnswer): boolean;
 
   setModel(model: string): Promise<void>;
   setPermissionMode(mode: PermissionMode): Promise<void>;
-  /** Merges into the live settings; older CLIs throw `unsupported`. */
+  /** Replaces the live settings as a whole: what is undefined goes back to the CLI's default. */
   applySettings(settings: LiveSettings): Promise<void>;
   /** Any other control request, correlated and bounded in time. */
   control(subtype: string, payload: JsonObject, timeoutMs?: number): Promise<Json>;
@@ -163,7 +170,10 @@ export interface ClaudeProcess {
   wake(): void;
   readonly suspended: boolean;
 
-  /** Stops reading stdout until `resume`: backpressure from a slow client reaches the CLI. */
+  /**
+   * Stops reading stdout until `resumeReading`: backpressure from a slow client reaches the CLI. Lines of the chunk in
+   * hand still arrive (at most `CHUNK_BYTES` of them).
+   */
   pauseReading(): void;
   resumeReading(): void;
 
