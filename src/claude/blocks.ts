@@ -4,6 +4,7 @@
  */
 import type { TurnEvent } from "../turn/events.ts";
 import type { JsonObject } from "../turn/message.ts";
+import { createToolNames } from "./tool-names.ts";
 
 const OUTPUT_TOOL = "StructuredOutput";
 const MCP_PREFIX = "mcp__client__";
@@ -21,6 +22,7 @@ export interface Block {
 
 export interface BlockWriterOptions {
   clientTools: readonly string[];
+  kind: "agent" | "chat";
   /** Text and the output tool's calls are not shown (structured output). */
   withheld: boolean;
 }
@@ -30,8 +32,8 @@ export type BlockWriter = ReturnType<typeof createBlockWriter>;
 /** Writes what blocks do into `out`; keeps which calls of Claude's own tools have no result yet. */
 export function createBlockWriter(out: TurnEvent[], options: BlockWriterOptions) {
   const { withheld } = options;
-  // The API sees other characters as `_`; the client shall see its own name.
-  const clientNames = new Map(options.clientTools.map((name) => [name.replace(/[^A-Za-z0-9_-]/g, "_"), name]));
+  // The model may see another name; the client shall see its own.
+  const names = createToolNames(options.clientTools, options.kind);
   const ownTools = new Set<string>();
   let blockCount = 0;
 
@@ -59,7 +61,7 @@ export function createBlockWriter(out: TurnEvent[], options: BlockWriterOptions)
   }
 
   function clientName(name: string): string | undefined {
-    return clientNames.get(name.startsWith(MCP_PREFIX) ? name.slice(MCP_PREFIX.length) : name);
+    return names.toClient(name.startsWith(MCP_PREFIX) ? name.slice(MCP_PREFIX.length) : name);
   }
 
   function start(block: Block, parentId?: string): void {

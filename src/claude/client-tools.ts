@@ -6,7 +6,7 @@ import type { Json, JsonObject } from "../turn/message.ts";
 import type { ClientTool } from "../turn/request.ts";
 import { VERSION } from "../version.ts";
 import { CLIENT_TOOLS_SERVER } from "./args.ts";
-import { isObject } from "./parse.ts";
+import { isObject } from "./json.ts";
 import { createToolNames, type ToolNames } from "./tool-names.ts";
 import type { ClientCallRequest, ClientCallResult } from "./transport.ts";
 
@@ -66,7 +66,10 @@ export interface ClientToolServer {
 
 /** A server for these tools; it keeps no state between messages, so nothing in it can leak or fill up. */
 export function createClientToolServer(tools: readonly ClientTool[], kind: "agent" | "chat"): ClientToolServer {
-  const names = createToolNames(tools, kind);
+  const names = createToolNames(
+    tools.map(({ name }) => name),
+    kind,
+  );
   const definitions = tools.map((tool) => toDefinition(tool, names));
 
   const answer = (id: Json | undefined, result: JsonObject): JsonObject => ({
@@ -102,7 +105,7 @@ export function createClientToolServer(tools: readonly ClientTool[], kind: "agen
           const toolUseId = meta["claudecode/toolUseId"];
           const call: ClientCallRequest = {
             callId: typeof toolUseId === "string" ? toolUseId : `call_${String(id)}`,
-            name: names.toClient(parameters.name),
+            name: names.toClient(parameters.name) ?? parameters.name,
             arguments: isObject(parameters.arguments) ? parameters.arguments : {},
           };
           return {

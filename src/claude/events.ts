@@ -21,6 +21,8 @@ import { add, merge, subtract, usageOf, zero } from "./usage.ts";
 export interface TurnReaderOptions {
   /** Names of the client's tools as the client wrote them; every other tool is Claude's own. */
   clientTools?: readonly string[];
+  /** Beside Claude's own tools (agent) some of the client's go by another name (`tool-names.ts`). Default: chat. */
+  kind?: "agent" | "chat";
   /** The process's `total_cost_usd` before this turn (`totalCostUsd` of the reader before); 0 for a new process. */
   previousCostUsd?: number;
   /** The CLI's own structured output is on: the answer's text is the validated JSON, nothing else. */
@@ -84,6 +86,7 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
   const out: TurnEvent[] = [];
   const { blockOf, start, readDelta, finish, ownTools } = createBlockWriter(out, {
     clientTools: options.clientTools ?? [],
+    kind: options.kind ?? "chat",
     withheld,
   });
   const streamed = new Set<string>();

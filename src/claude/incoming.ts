@@ -7,7 +7,7 @@ import type { Json, JsonObject } from "../turn/message.ts";
 import { CLIENT_TOOLS_SERVER } from "./args.ts";
 import type { ClientToolServer } from "./client-tools.ts";
 import { ControlAnswers } from "./control.ts";
-import { isObject } from "./parse.ts";
+import { isObject } from "./json.ts";
 import type { ClientCallResult, PermissionAnswer, ProcessListener } from "./transport.ts";
 
 /** Claude's own tools that write files; their hook callback comes before they run. */

@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from "../turn/message.ts";
 import { type ClientToolServer, createClientToolServer } from "./client-tools.ts";
 import { editHooks } from "./incoming.ts";
-import { isObject } from "./parse.ts";
+import { isObject } from "./json.ts";
 import type { CliModel, InitializeOptions, InitializeResult, LaunchOptions } from "./transport.ts";
 
 /** The request's payload, and the server that is to answer for the client's tools before it is sent. */

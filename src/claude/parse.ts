@@ -3,7 +3,8 @@
  * reported and skipped, and neither ends a process that still works (new CLI versions must not break old daemons).
  */
 import type { Logger } from "../log.ts";
-import type { JsonObject } from "../turn/message.ts";
+import type { Json, JsonObject } from "../turn/message.ts";
+import { isObject } from "./json.ts";
 import type { ClaudeMessage } from "./messages.ts";
 
 export type ParsedLine =
@@ -20,10 +21,6 @@ export type ParsedLine =
 
 const OTHER_TYPES = new Set(["rate_limit_event", "tool_progress", "transcript_mirror", "command_lifecycle"]);
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function malformed(reason: string): ParsedLine {
   return { kind: "malformed", reason };
 }
@@ -31,7 +28,7 @@ function malformed(reason: string): ParsedLine {
 /** Never throws. An empty line is skipped. */
 export function parseLine(line: string): ParsedLine {
   if (line === "" || line === "\r") return { kind: "skipped", type: "" };
-  let value: unknown;
+  let value: Json;
   try {
     value = JSON.parse(line);
   } catch {

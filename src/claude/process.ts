@@ -7,7 +7,6 @@ import type { Logger } from "../log.ts";
 import type { Json, JsonObject, UserBlock } from "../turn/message.ts";
 import type { PermissionMode } from "../turn/request.ts";
 import { toArgs } from "./args.ts";
-import { toUserLine } from "./user-line.ts";
 import { CONTROL_TIMEOUT_MS, ControlRequests } from "./control.ts";
 import { listDescendants, signalOne } from "./descendants.ts";
 import { PROCESS_MARKER, toEnvironment } from "./env.ts";
@@ -33,6 +32,7 @@ import type {
   PermissionAnswer,
   ProcessListener,
 } from "./transport.ts";
+import { toUserLine } from "./user-line.ts";
 
 /** The first initialize in a fresh home took up to 1.4 s; twenty at once on two busy cores are to pass too. */
 const INITIALIZE_TIMEOUT_MS = 60_000;

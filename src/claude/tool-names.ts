@@ -2,8 +2,6 @@
  * Names of the client's tools, there and back. The API takes `[A-Za-z0-9_-]` up to 128 characters; the CLI would replace
  * everything else by `_`, two tools could then share one name, and a name of Claude's own tools would come up twice.
  */
-import type { ClientTool } from "../turn/request.ts";
-
 /** What the API allows for a tool, and as many characters as the long form `mcp__client__…` leaves of it. */
 const MAX_NAME_CHARS = 110;
 
@@ -21,12 +19,12 @@ const RESERVED = new Set(
 export interface ToolNames {
   /** The name that the model sees. */
   toModel(name: string): string;
-  /** The client's own name; a name that we never gave out comes back as it is. */
-  toClient(name: string): string;
+  /** The client's own name; undefined where it is none of the client's tools. */
+  toClient(name: string): string | undefined;
 }
 
 /** Deterministic: the same tools in the same order always get the same names (a resumed history must match). */
-export function createToolNames(tools: readonly ClientTool[], kind: "agent" | "chat"): ToolNames {
+export function createToolNames(tools: readonly string[], kind: "agent" | "chat"): ToolNames {
   const forward = new Map<string, string>();
   const back = new Map<string, string>();
   const taken = (name: string) => back.has(name) || (kind === "agent" && RESERVED.has(name));
@@ -36,13 +34,13 @@ export function createToolNames(tools: readonly ClientTool[], kind: "agent" | "c
   };
   const plain = (name: string) => /^[A-Za-z0-9_-]+$/.test(name) && name.length <= MAX_NAME_CHARS;
   // Names that can stay as they are come first: a mapped one must not take them away.
-  for (const { name } of tools) if (plain(name) && !taken(name)) give(name, name);
-  for (const { name } of tools) {
+  for (const name of tools) if (plain(name) && !taken(name)) give(name, name);
+  for (const name of tools) {
     if (forward.has(name)) continue;
     const base = name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, MAX_NAME_CHARS - 12) || "tool";
     let given = plain(name) ? `client_${base}` : base;
     for (let count = 2; taken(given); count++) given = `${base}_${count}`;
     give(name, given);
   }
-  return { toModel: (name) => forward.get(name) ?? name, toClient: (name) => back.get(name) ?? name };
+  return { toModel: (name) => forward.get(name) ?? name, toClient: (name) => back.get(name) };
 }
