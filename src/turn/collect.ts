@@ -26,6 +26,19 @@ export interface TurnResult {
   end: TurnEnd;
 }
 
+/**
+ * Stands between two text blocks of one answer in formats that know only one text. A client sends that text back as one
+ * message: whoever compares histories joins blocks the same way. Blocks without text count as none.
+ */
+export const TEXT_SEPARATOR = "\n\n";
+
+/** The answer's text (or its thinking) as one string. */
+export function joinText(blocks: readonly ResultBlock[], type: "text" | "thinking" = "text"): string {
+  const texts: string[] = [];
+  for (const block of blocks) if (block.type === type && block.text !== "") texts.push(block.text);
+  return texts.join(TEXT_SEPARATOR);
+}
+
 /** Consumes a whole turn. Throws what the turn throws; a stream without `turn-end` is our own bug. */
 export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnResult> {
   const blocks: ResultBlock[] = [];

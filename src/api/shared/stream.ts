@@ -4,12 +4,11 @@
  * Events are pulled ahead of the socket by at most `MAX_PENDING_CHARS` of frames, so a reader that stops reading stops
  * the turn's events and costs no memory. All frames that become ready in one round of the event loop leave in one write.
  */
-import { type DaemonError, toDaemonError } from "../../errors.ts";
-import type { Logger } from "../../log.ts";
+import { toDaemonError } from "../../errors.ts";
 import { collect, type TurnResult } from "../../turn/collect.ts";
 import type { TurnEvent } from "../../turn/events.ts";
 import type { RetryInfo, TurnRequest } from "../../turn/request.ts";
-import { baseHeaders, type Exchange, ignoredHeaders } from "./exchange.ts";
+import { baseHeaders, type Exchange, ignoredHeaders, logFailure } from "./exchange.ts";
 import type { Encoder, FormatDeps, TurnTranslation } from "./format.ts";
 
 /** Frames that wait for the socket; beyond it no further event is pulled. */
@@ -188,18 +187,4 @@ async function settle(events: AsyncIterator<TurnEvent>, signal: AbortSignal): Pr
   } catch {
     // The answer is complete, or nobody is there to be told.
   }
-}
-
-/** Logs why an exchange failed: loudly what is our fault, quietly what is the caller's. */
-export function logFailure(log: Logger, exchange: Exchange, error: DaemonError): void {
-  const fields = { request: exchange.requestId, code: error.code };
-  if (error.code !== "internal") {
-    log.debug(error.message, fields);
-    return;
-  }
-  const { cause } = error;
-  log.error("request failed", {
-    ...fields,
-    cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
-  });
 }

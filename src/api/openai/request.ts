@@ -1,0 +1,194 @@
+/** Bodies to turns. What is accepted but cannot be honoured is named, in the client's words. */
+import { DaemonError } from "../../errors.ts";
+import { EFFORTS, type Effort, type OutputOptions, type TurnRequest } from "../../turn/request.ts";
+import { readExtensions } from "../shared/extensions.ts";
+import type { TurnTranslation } from "../shared/format.ts";
+import { createValidator, invalidField } from "../shared/validation.ts";
+import { toHistory } from "./messages.ts";
+import { type ChatBody, ChatSchema, type CompletionBody, CompletionSchema } from "./schema.ts";
+import { toOutputFormat, toTools } from "./tools.ts";
+
+export interface ChatTranslation {
+  turn: TurnTranslation;
+  stream: boolean;
+  /** Stream only: send the usage chunk. */
+  includeUsage: boolean;
+  /** The client speaks the legacy `functions` dialect. */
+  legacyFunctions: boolean;
+}
+
+const validateChat = createValidator(ChatSchema);
+const validateCompletion = createValidator(CompletionSchema);
+
+/** Fields that are read here, or that shape nothing of the answer. */
+const SILENT = new Set([
+  ...Object.keys(ChatSchema.properties),
+  "claude_code",
+  "user",
+  "metadata",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_retention",
+  "prompt_cache_options",
+  "client_metadata",
+  "prediction",
+]);
+/** What a field means where it is left out: sent with this value it changes nothing. */
+const NEUTRAL: Record<string, (value: unknown) => boolean> = {
+  frequency_penalty: (value) => value === 0,
+  presence_penalty: (value) => value === 0,
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => value === 0,
+  logit_bias: (value) => typeof value === "object" && Object.keys(value ?? {}).length === 0,
+  service_tier: (value) => value === "auto" || value === "default",
+  store: (value) => value === false,
+};
+/** Names in the header and in a strict refusal; more are of no use to anyone. */
+const MAX_UNSUPPORTED = 32;
+const MAX_NAME_CHARS = 64;
+
+function findUnsupported(body: object, silent: ReadonlySet<string>): string[] {
+  const names: string[] = [];
+  for (const [name, value] of Object.entries(body)) {
+    if (silent.has(name) || value === null || value === undefined || NEUTRAL[name]?.(value)) continue;
+    if (names.length < MAX_UNSUPPORTED) names.push(name.slice(0, MAX_NAME_CHARS));
+  }
+  return names;
+}
+
+/** Throws `invalid_request` naming the field. Pure: the same body and headers give the same turn. */
+export function toTurnRequest(value: Record<string, unknown>, headers: Headers): ChatTranslation {
+  const body = validateChat(value);
+  refuse(body);
+  const { system, messages } = toHistory(body.messages);
+  const { tools, toolChoice, choiceName, legacy, unsupported } = toTools(body);
+  const { output, optionNames } = toOutput(body);
+  if (choiceName) optionNames.toolChoice = choiceName;
+  if (body.parallel_tool_calls === false && tools.length > 0) optionNames.parallelToolCalls = "parallel_tool_calls";
+  return {
+    turn: {
+      model: body.model,
+      system,
+      messages: ensureInput(messages),
+      tools,
+      toolChoice,
+      // The legacy dialect has room for one call.
+      parallelToolCalls: !legacy && body.parallel_tool_calls !== false,
+      output,
+      claudeCode: readExtensions(value.claude_code, headers),
+      unsupported: [...findUnsupported(value, SILENT), ...unsupported.slice(0, MAX_UNSUPPORTED)],
+      optionNames,
+    },
+    stream: body.stream === true,
+    includeUsage: body.stream_options?.include_usage === true,
+    legacyFunctions: legacy,
+  };
+}
+
+function refuse(body: Pick<ChatBody, "n" | "modalities">): void {
+  if ((body.n ?? 1) > 1) throw invalidField("n", "only one answer per request is possible.", "unsupported_value");
+  if (body.modalities?.some((modality) => modality !== "text")) {
+    throw invalidField("modalities", "only text is possible.", "unsupported_value");
+  }
+}
+
+/** A list of system messages alone is legal; the model API needs something to answer. */
+function ensureInput(messages: TurnRequest["messages"]): TurnRequest["messages"] {
+  return messages.length > 0 ? messages : [{ role: "user", content: [{ type: "text", text: "" }] }];
+}
+
+type Output = { output: OutputOptions; optionNames: TurnRequest["optionNames"] };
+
+function toOutput(body: ChatBody): Output {
+  const { output, optionNames } = toSampling(body);
+  if (body.max_completion_tokens) {
+    output.maxTokens = body.max_completion_tokens;
+    optionNames.maxTokens = "max_completion_tokens";
+  }
+  const format = toOutputFormat(body.response_format);
+  if (format && format.type !== "text") {
+    output.format = format;
+    optionNames.format = "response_format";
+  }
+  const effort = toEffort(body.reasoning_effort ?? body.reasoning?.effort);
+  if (effort) {
+    output.effort = effort;
+    optionNames.effort = body.reasoning_effort ? "reasoning_effort" : "reasoning.effort";
+  }
+  return { output, optionNames };
+}
+
+/** What both endpoints have in common. */
+function toSampling(body: ChatBody | CompletionBody): Output {
+  const output: OutputOptions = {};
+  const optionNames: TurnRequest["optionNames"] = {};
+  if (body.max_tokens) {
+    output.maxTokens = body.max_tokens;
+    optionNames.maxTokens = "max_tokens";
+  }
+  const stop = (typeof body.stop === "string" ? [body.stop] : (body.stop ?? [])).filter((text) => text !== "");
+  if (stop.length > 0) {
+    output.stop = stop;
+    optionNames.stop = "stop";
+  }
+  if (typeof body.temperature === "number") {
+    output.temperature = body.temperature;
+    optionNames.temperature = "temperature";
+  }
+  if (typeof body.top_p === "number") {
+    output.topP = body.top_p;
+    optionNames.topP = "top_p";
+  }
+  return { output, optionNames };
+}
+
+/** Unknown levels go to the nearest known one rather than to a refusal; what names no level says nothing. */
+function toEffort(value: string | null | undefined): Effort | undefined {
+  if (!value || value === "default" || value === "auto") return undefined;
+  const effort = value.toLowerCase();
+  if (effort === "ultra") return "max";
+  return EFFORTS.find((known) => known === effort) ?? "medium";
+}
+
+const SILENT_COMPLETION = new Set([...SILENT, ...Object.keys(CompletionSchema.properties)]);
+
+/** The legacy endpoint: one prompt, no roles. Throws `invalid_request` naming the field. */
+export function toCompletionTurn(value: Record<string, unknown>, headers: Headers): ChatTranslation {
+  const body = validateCompletion(value);
+  refuse(body);
+  if ((body.best_of ?? 1) > 1) throw invalidField("best_of", "only 1 is possible.", "unsupported_value");
+  if (body.suffix) throw invalidField("suffix", "text cannot be inserted before a suffix.", "unsupported_parameter");
+  const { output, optionNames } = toSampling(body);
+  return {
+    turn: {
+      model: body.model,
+      system: undefined,
+      messages: [{ role: "user", content: [{ type: "text", text: toPrompt(body.prompt) }] }],
+      tools: [],
+      toolChoice: { type: "auto" },
+      parallelToolCalls: true,
+      output,
+      claudeCode: readExtensions(value.claude_code, headers),
+      unsupported: findUnsupported(value, SILENT_COMPLETION),
+      optionNames,
+    },
+    stream: body.stream === true,
+    includeUsage: body.stream_options?.include_usage === true,
+    legacyFunctions: false,
+  };
+}
+
+function toPrompt(prompt: unknown): string {
+  if (typeof prompt === "string") return prompt;
+  if (Array.isArray(prompt) && prompt.length === 1 && typeof prompt[0] === "string") return prompt[0];
+  if (prompt === undefined) {
+    throw new DaemonError("invalid_request", "prompt: this field is required.", {
+      detail: { param: "prompt", reason: "missing_required_parameter" },
+    });
+  }
+  throw invalidField(
+    "prompt",
+    "must be one string; token arrays and several prompts are not possible.",
+    "invalid_value",
+  );
+}

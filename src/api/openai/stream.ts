@@ -1,0 +1,196 @@
+/**
+ * Events to chat completion chunks. Every chunk of a response begins and ends with the same text, built once; of a delta
+ * only its own words are turned into JSON.
+ */
+import { assertNever, type DaemonError } from "../../errors.ts";
+import { TEXT_SEPARATOR } from "../../turn/collect.ts";
+import type { TurnEnd, TurnEvent } from "../../turn/events.ts";
+import type { JsonObject } from "../../turn/message.ts";
+import { boundInput, boundText } from "../shared/activity.ts";
+import { toWireExtension } from "../shared/extensions.ts";
+import type { Encoder } from "../shared/format.ts";
+import { SSE_CONTENT_TYPE } from "../shared/sse.ts";
+import { renderFailure } from "./errors.ts";
+import { REFUSAL_TEXT, toFinishReason, toWireUsage } from "./finish.ts";
+import { type AnswerContext, SERVICE } from "./response.ts";
+
+export interface StreamContext extends AnswerContext {
+  includeUsage: boolean;
+}
+
+const DONE = "data: [DONE]\n\n";
+
+/** One encoder for one response. `turn-start` gives the role chunk, `turn-end` the finish chunk up to `[DONE]`. */
+export function createEncoder(context: StreamContext): Encoder {
+  const { id, created, model, includeUsage, legacyFunctions } = context;
+  const base = { id, object: "chat.completion.chunk", created, model, ...SERVICE };
+  const head = `data: ${JSON.stringify(base).slice(0, -1)}`;
+  const usageNull = includeUsage ? ',"usage":null' : "";
+  const open = `${head},"choices":[{"index":0,"delta":`;
+  const close = `,"logprobs":null,"finish_reason":null}]${usageNull}}\n\n`;
+  const keepAlive = `${open}{}${close}`;
+
+  let start: { turnId: string; sessionId: string | undefined } = { turnId: "", sessionId: undefined };
+  let calls = -1;
+  let sawArguments = false;
+  let sawText = false;
+  let sawThinking = false;
+  let separator = "";
+
+  const chunk = (delta: string) => open + delta + close;
+  const activity = (value: JsonObject) =>
+    `${open}{},"logprobs":null,"finish_reason":null}]${usageNull},"claude_code":${JSON.stringify({ activity: value })}}\n\n`;
+  const textChunk = (text: string) => {
+    if (text === "") return "";
+    const shown = separator + text;
+    separator = "";
+    sawText = true;
+    return `${open}{"content":${JSON.stringify(shown)}}${close}`;
+  };
+  const thinkingChunk = (text: string) => {
+    if (text === "") return "";
+    const json = JSON.stringify(separator + text);
+    separator = "";
+    sawThinking = true;
+    return `${open}{"reasoning_content":${json},"reasoning":${json}}${close}`;
+  };
+  const callArguments = (json: string) => {
+    const text = JSON.stringify(json);
+    return legacyFunctions
+      ? chunk(`{"function_call":{"arguments":${text}}}`)
+      : chunk(`{"tool_calls":[{"index":${calls},"function":{"arguments":${text}}}]}`);
+  };
+  const callStart = (callId: string, name: string) => {
+    calls++;
+    sawArguments = false;
+    return legacyFunctions
+      ? chunk(`{"function_call":${JSON.stringify({ name, arguments: "" })}}`)
+      : chunk(
+          `{"tool_calls":[${JSON.stringify({ index: calls, id: callId, type: "function", function: { name, arguments: "" } })}]}`,
+        );
+  };
+  const finish = (end: TurnEnd) => {
+    let frames = "";
+    if (!sawText && end.structuredOutput !== undefined) frames += textChunk(JSON.stringify(end.structuredOutput));
+    if (end.reason.unified === "refusal") frames += chunk(JSON.stringify({ refusal: REFUSAL_TEXT }));
+    const extension = `,"claude_code":${JSON.stringify(toWireExtension(start, end))}`;
+    const usage = includeUsage ? toWireUsage(end.usage) : undefined;
+    const reason = toFinishReason(end.reason.unified, legacyFunctions);
+    frames += `${open}{},"logprobs":null,"finish_reason":"${reason}"}]${usageNull}${usage ? "" : extension}}\n\n`;
+    if (usage) frames += `${head},"choices":[],"usage":${JSON.stringify(usage)}${extension}}\n\n`;
+    return frames + DONE;
+  };
+
+  const encode = (event: TurnEvent): string => {
+    switch (event.type) {
+      case "text-delta":
+        return textChunk(event.text);
+      case "thinking-delta":
+        return thinkingChunk(event.text);
+      case "client-call-delta":
+        if (event.json === "") return "";
+        sawArguments = true;
+        return callArguments(event.json);
+      case "turn-start":
+        start = event;
+        return chunk('{"role":"assistant","content":"","refusal":null}');
+      case "text-start":
+        separator = sawText ? TEXT_SEPARATOR : "";
+        return "";
+      case "thinking-start":
+        separator = sawThinking ? TEXT_SEPARATOR : "";
+        return "";
+      case "client-call-start":
+        return callStart(event.id, event.name);
+      case "client-call-end":
+        return sawArguments ? "" : callArguments(event.arguments);
+      case "tool-start":
+        return activity({ type: "tool_start", id: event.id, name: event.name, ...parentOf(event) });
+      case "tool-run":
+        return activity({
+          type: "tool_run",
+          id: event.id,
+          name: event.name,
+          input: boundInput(event.input),
+          ...parentOf(event),
+        });
+      case "tool-end":
+        return activity({ type: "tool_end", id: event.id, is_error: event.isError, output: boundText(event.output) });
+      case "notice":
+        return activity({ type: "notice", code: event.code, text: event.text });
+      case "permission-request":
+        return activity({
+          type: "permission_request",
+          request_id: event.requestId,
+          tool: event.tool,
+          input: boundInput(event.input),
+          ...(event.reason === undefined ? {} : { reason: event.reason }),
+        });
+      case "permission-resolved":
+        return activity({ type: "permission_resolved", request_id: event.requestId, behavior: event.behavior });
+      case "model-start":
+      case "text-end":
+      case "thinking-end":
+      case "tool-delta":
+        return "";
+      case "turn-end":
+        return finish(event);
+      default:
+        return assertNever(event);
+    }
+  };
+  return {
+    contentType: SSE_CONTENT_TYPE,
+    encode,
+    keepAlive: () => keepAlive,
+    fail: (error: DaemonError) => `data: ${JSON.stringify(renderFailure(error))}\n\n`,
+  };
+}
+
+function parentOf(event: { parentId: string | undefined }): JsonObject {
+  return event.parentId === undefined ? {} : { parent_id: event.parentId };
+}
+
+/** The legacy endpoint's stream: text alone, same object as the whole answer. */
+export function createCompletionEncoder(context: StreamContext): Encoder {
+  const { id, created, model, includeUsage } = context;
+  const base = { id, object: "text_completion", created, model, system_fingerprint: SERVICE.system_fingerprint };
+  const head = `data: ${JSON.stringify(base).slice(0, -1)}`;
+  const usageNull = includeUsage ? ',"usage":null' : "";
+  const chunk = (text: string, reason: string, more = "") =>
+    `${head},"choices":[{"text":${text},"index":0,"logprobs":null,"finish_reason":${reason}}]${usageNull}${more}}\n\n`;
+  let start: { turnId: string; sessionId: string | undefined } = { turnId: "", sessionId: undefined };
+  let sawText = false;
+  let separator = "";
+  return {
+    contentType: SSE_CONTENT_TYPE,
+    encode(event) {
+      switch (event.type) {
+        case "turn-start":
+          start = event;
+          return chunk('""', "null");
+        case "text-start":
+          separator = sawText ? TEXT_SEPARATOR : "";
+          return "";
+        case "text-delta": {
+          if (event.text === "") return "";
+          const shown = separator + event.text;
+          separator = "";
+          sawText = true;
+          return chunk(JSON.stringify(shown), "null");
+        }
+        case "turn-end": {
+          const extension = `,"claude_code":${JSON.stringify(toWireExtension(start, event))}`;
+          const usage = includeUsage ? toWireUsage(event.usage) : undefined;
+          const reason = `"${toFinishReason(event.reason.unified, false)}"`;
+          const last = usage ? `${head},"choices":[],"usage":${JSON.stringify(usage)}${extension}}\n\n` : "";
+          return chunk('""', reason, usage ? "" : extension) + last + DONE;
+        }
+        default:
+          return "";
+      }
+    },
+    keepAlive: () => chunk('""', "null"),
+    fail: (error) => `data: ${JSON.stringify(renderFailure(error))}\n\n`,
+  };
+}
