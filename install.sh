@@ -4,16 +4,31 @@
 
 BUN_VERSION=1.4.5
 
+# The claude that the tests run with; it keeps itself up to date afterwards.
+CLAUDE_VERSION=2.1.330
+
 usage() {
   cat <<'USAGE'
-Usage: ./install.sh [--print-bun] [--help]
+Usage: ./install.sh [--no-claude]
+       ./install.sh --uninstall | --print-bun | --help
 
-  --print-bun   print the path of the pinned Bun (fetched and verified if there is none) and stop
+Builds claude-code-daemon from this clone and installs it for you alone, without sudo:
+fetches the pinned Bun if there is none, builds the single binary, puts it where your
+programs are, installs claude from npm if it is missing, and has the installed binary
+answer one request. Running it again is safe.
+
+  --no-claude   do not install claude where it is missing
+  --uninstall   remove the binary and the build cache; your config and sessions stay
+  --print-bun   print the path of the pinned Bun (fetched and verified if there is none)
   --help        this text
 
 Environment:
-  CLAUDE_CODE_DAEMON_BUN       a Bun to use instead of looking for one; must be the pinned version
-  CLAUDE_CODE_DAEMON_REGISTRY  npm registry for downloads without npm (default https://registry.npmjs.org)
+  CLAUDE_CODE_DAEMON_INSTALL_DIR  where the binary goes
+                                  (default $XDG_BIN_HOME, else ~/.local/bin)
+  CLAUDE_CODE_DAEMON_CLAUDE       the claude to use instead of looking for one
+  CLAUDE_CODE_DAEMON_BUN          the Bun to use instead of looking for one
+  CLAUDE_CODE_DAEMON_REGISTRY     npm registry for downloads without npm
+                                  (default https://registry.npmjs.org)
 USAGE
 }
 
@@ -138,7 +153,7 @@ find_bun() {
     BUN=$CLAUDE_CODE_DAEMON_BUN
     return
   fi
-  cache=${XDG_CACHE_HOME:-$HOME/.cache}/claude-code-daemon/bun-$BUN_VERSION
+  cache=$CACHE/bun-$BUN_VERSION
   for BUN in "$(command -v bun 2>/dev/null || true)" "${BUN_INSTALL:-$HOME/.bun}/bin/bun" "$cache/bun"; do
     # A function, alias or relative path cannot be handed on.
     case $BUN in /*) if is_pinned_bun "$BUN"; then return; fi ;; esac
@@ -157,20 +172,185 @@ find_bun() {
   BUN=$cache/bun
 }
 
+find_claude() {
+  for CLAUDE in "${CLAUDE_CODE_DAEMON_CLAUDE:-}" "$(command -v claude 2>/dev/null || true)" "$HOME/.local/bin/claude" \
+    "$HOME/.claude/local/claude"; do
+    case $CLAUDE in /*) if [ -x "$CLAUDE" ]; then return 0; fi ;; esac
+  done
+  CLAUDE=
+  return 1
+}
+
+# The main job needs claude. By npm where it is there, else by the Bun we have; both link it into ~/.local/bin.
+install_claude() {
+  say "claude is not installed. Installing @anthropic-ai/claude-code $CLAUDE_VERSION from npm for you, in ~/.local …"
+  claude_package=@anthropic-ai/claude-code@$CLAUDE_VERSION
+  if have npm; then
+    scratch
+    if npm install --global --prefix "$HOME/.local" --no-fund --no-audit "$claude_package" >"$SCRATCH/npm.log" 2>&1 &&
+      "$HOME/.local/bin/claude" --version >/dev/null 2>&1; then
+      find_claude
+      return
+    fi
+    # npm may be told not to run install scripts, and then leaves a placeholder.
+    say "npm did not install a claude that runs; trying with Bun. npm said:"
+    sed 's/^/  /' "$SCRATCH/npm.log" >&2
+    npm uninstall --global --prefix "$HOME/.local" @anthropic-ai/claude-code >/dev/null 2>&1 || true
+  fi
+  BUN_INSTALL_BIN=$HOME/.local/bin BUN_INSTALL_GLOBAL_DIR=$HOME/.local/share/claude-code BUN_INSTALL_CACHE_DIR=$CACHE/packages \
+    "$BUN" install --global --ignore-scripts "$claude_package" >&2 || fail "claude could not be installed; see https://code.claude.com/docs/en/setup, or run again with --no-claude"
+  "$HOME/.local/bin/claude" --version >/dev/null || fail "the installed claude does not run"
+  find_claude
+}
+
+# Builds in a private copy of the sources: the clone and its node_modules stay as they are.
+build() {
+  scratch
+  source=$SCRATCH/source
+  mkdir -p "$source/bin"
+  (cd "$HERE" && tar -cf - package.json bun.lock bunfig.toml tsconfig.json src bin/build.ts) | tar -xf - -C "$source"
+  version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' "$source/package.json")
+  commit=$(git -C "$HERE" rev-parse --short=12 HEAD 2>/dev/null || true)
+  [ -z "$commit" ] || version=$version+$commit
+  say "Building claude-code-daemon $version …"
+  (
+    cd "$source"
+    export BUN_INSTALL_CACHE_DIR="$CACHE/packages"
+    "$BUN" install --frozen-lockfile --production --ignore-scripts --silent &&
+      "$BUN" bin/build.ts --outfile="$SCRATCH/claude-code-daemon" --version="$version"
+  ) >"$SCRATCH/build.log" 2>&1 || {
+    sed 's/^/  /' "$SCRATCH/build.log" >&2
+    fail "the build failed"
+  }
+  [ "$("$SCRATCH/claude-code-daemon" --version)" = "$version" ] || fail "the built binary does not run on this machine"
+}
+
+# Puts the build in place whole, by rename: a running daemon keeps the old file, and nobody ever sees half of one.
+put_in_place() {
+  PREVIOUS=
+  if [ -f "$TARGET" ] && cmp -s "$SCRATCH/claude-code-daemon" "$TARGET"; then
+    say "Already installed: $TARGET is this very build."
+    return
+  fi
+  mkdir -p "$INSTALL_DIR"
+  cp "$SCRATCH/claude-code-daemon" "$INSTALL_DIR/.claude-code-daemon.new"
+  chmod 755 "$INSTALL_DIR/.claude-code-daemon.new"
+  if [ -e "$TARGET" ]; then
+    PREVIOUS=$INSTALL_DIR/.claude-code-daemon.previous
+    ln -f "$TARGET" "$PREVIOUS" 2>/dev/null || cp -p "$TARGET" "$PREVIOUS"
+  fi
+  mv -f "$INSTALL_DIR/.claude-code-daemon.new" "$TARGET"
+  say "Installed $TARGET ($version)."
+}
+
+roll_back() {
+  if [ -n "$PREVIOUS" ]; then
+    mv -f "$PREVIOUS" "$TARGET"
+    fail "the new build does not answer; the one that was installed before is back"
+  fi
+  fail "the installed binary does not answer (it stays at $TARGET)"
+}
+
+path_hint() {
+  case :$PATH: in
+    *:"$INSTALL_DIR":*) return ;;
+  esac
+  case ${SHELL:-} in
+    */zsh) startup=.zshrc ;;
+    */bash) startup=.bashrc ;;
+    */fish)
+      say "$INSTALL_DIR is not on your PATH. Run: fish_add_path '$INSTALL_DIR'"
+      return
+      ;;
+    *) startup=.profile ;;
+  esac
+  say "$INSTALL_DIR is not on your PATH. Add this line to ~/$startup:"
+  say "  export PATH=\"$INSTALL_DIR:\$PATH\""
+}
+
+install() {
+  [ -f "$HERE/src/main.ts" ] || fail "this must be run from a clone of the repository, as ./install.sh"
+  [ "$(id -u)" != 0 ] || say "Running as root: installing for root alone ($INSTALL_DIR)."
+  find_bun
+  build
+  put_in_place
+  if find_claude; then
+    say "claude is $CLAUDE."
+  elif [ "$1" = with-claude ]; then
+    install_claude
+  else
+    say "claude is not installed, and --no-claude was given. The daemon needs it; get it with:"
+    say "  npm install --global @anthropic-ai/claude-code"
+    say "Without it no request can be answered, so the install was not proven."
+    path_hint
+    return
+  fi
+  CLAUDE_CODE_DAEMON_CLAUDE=$CLAUDE "$BUN" "$HERE/bin/prove.ts" "$TARGET" >&2 || roll_back
+  if [ -n "$PREVIOUS" ]; then
+    rm -f "$PREVIOUS"
+    say "A daemon that is running keeps its old build until it is started again."
+  fi
+  path_hint
+  say "Start it in the directory that Claude Code is to work in: claude-code-daemon start"
+}
+
+uninstall() {
+  removed=no
+  for path in "$TARGET" "$INSTALL_DIR/.claude-code-daemon.new" "$INSTALL_DIR/.claude-code-daemon.previous"; do
+    if [ -e "$path" ]; then
+      rm -f "$path"
+      say "Removed $path."
+      removed=yes
+    fi
+  done
+  if [ -d "$CACHE" ]; then
+    rm -rf "$CACHE"
+    say "Removed $CACHE (build cache)."
+    removed=yes
+  fi
+  [ $removed = yes ] || say "Nothing is installed in $INSTALL_DIR."
+  state=${XDG_STATE_HOME:-$HOME/.local/state}/claude-code-daemon
+  [ "$(uname -s)" != Darwin ] || [ -n "${XDG_STATE_HOME:-}" ] || state="$HOME/Library/Application Support/claude-code-daemon"
+  for path in "${XDG_CONFIG_HOME:-$HOME/.config}/claude-code-daemon" "$state"; do
+    [ ! -e "$path" ] || say "Left in place: $path"
+  done
+  say "claude itself was not touched. A daemon that is running goes on until it is stopped."
+}
+
 main() {
   set -eu
   umask 022
   [ -n "${HOME:-}" ] || fail "HOME is not set; set it to your home directory"
-  case ${1:-} in
-    --print-bun)
+  case $HOME in /*) ;; *) fail "HOME must be an absolute path" ;; esac
+  action=install
+  claude=with-claude
+  for argument in "$@"; do
+    case $argument in
+      --no-claude) claude=without-claude ;;
+      --uninstall | --print-bun | --help) action=${argument#--} ;;
+      -h) action=help ;;
+      *)
+        say "install.sh: unknown argument: $argument"
+        usage >&2
+        exit 64
+        ;;
+    esac
+  done
+  HERE=$(cd "$(dirname "$0")" && pwd)
+  # XDG says that relative values are to be ignored.
+  case ${XDG_CACHE_HOME:-} in /*) CACHE=$XDG_CACHE_HOME ;; *) CACHE=$HOME/.cache ;; esac
+  CACHE=$CACHE/claude-code-daemon
+  INSTALL_DIR=${CLAUDE_CODE_DAEMON_INSTALL_DIR:-${XDG_BIN_HOME:-$HOME/.local/bin}}
+  case $INSTALL_DIR in /*) ;; *) fail "the directory to install to must be an absolute path: $INSTALL_DIR" ;; esac
+  TARGET=$INSTALL_DIR/claude-code-daemon
+  case $action in
+    install) install "$claude" ;;
+    uninstall) uninstall ;;
+    print-bun)
       find_bun
       printf '%s\n' "$BUN"
       ;;
-    --help | -h) usage ;;
-    *)
-      usage >&2
-      exit 64
-      ;;
+    help) usage ;;
   esac
 }
 

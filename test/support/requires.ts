@@ -5,6 +5,8 @@
 import { test } from "bun:test";
 import { existsSync } from "node:fs";
 
+const PROBE_TIMEOUT_MS = 20_000;
+
 /** Each answers undefined when the need is met, else the reason with its remedy. */
 const NEEDS = {
   linux: () => (process.platform === "linux" ? undefined : "Linux only"),
@@ -18,6 +20,8 @@ const NEEDS = {
   curl: () => tool("curl", "curl"),
   python: () => tool("python3", "python3"),
   setpriv: () => tool("setpriv", "util-linux"),
+  registry: () =>
+    runs(["npm", "view", "bun@1.4.5", "version"]) ? undefined : "the npm registry does not answer (npm view bun)",
   strings: () => tool("strings", "binutils"),
   /** Installed and allowed to make namespaces here. */
   bubblewrap: () =>
@@ -39,7 +43,11 @@ function tool(command: string, debianPackage: string): string | undefined {
 }
 
 function runs(command: string[]): boolean {
-  return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).exitCode === 0;
+  if (Bun.which(command[0] ?? "") === null) return false;
+  return (
+    Bun.spawnSync(command, { timeout: PROBE_TIMEOUT_MS, stdin: "ignore", stdout: "ignore", stderr: "ignore" })
+      .exitCode === 0
+  );
 }
 
 /** The Chromium on this machine, for playwright-core's `executablePath`. */

@@ -1,0 +1,99 @@
+/** What install.sh does before it builds anything: arguments, downloads and their checksums, truncation. */
+import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { missing, requires } from "../support/requires.ts";
+import { createMachine, ROOT } from "./machine.ts";
+
+const SHELLS: Record<string, { command: string[]; missing: string | undefined }> = {
+  sh: { command: ["/bin/sh"], missing: undefined },
+  dash: { command: [Bun.which("dash") ?? "dash"], missing: missing("dash") },
+  "busybox ash": { command: [Bun.which("busybox") ?? "busybox", "ash"], missing: missing("busybox") },
+};
+
+describe.each(Object.keys(SHELLS))("under %s", (shell) => {
+  const command = SHELLS[shell]?.command ?? [];
+  const check = shell === "busybox ash" ? requires("busybox") : shell === "dash" ? requires("dash") : test;
+
+  check("--help explains itself, on stdout", async () => {
+    await using machine = await createMachine("");
+    const result = await machine.run([...command, "install.sh", "--help"]);
+    expect(result.exitCode).toBe(0);
+    expect(result.stdout).toContain("--uninstall");
+    expect(result.stderr).toBe("");
+  });
+
+  check("an argument it does not know is refused, and nothing is installed", async () => {
+    await using machine = await createMachine("");
+    const result = await machine.run([...command, "install.sh", "--no-service"]);
+    expect(result.exitCode).toBe(64);
+    expect(result.stderr).toContain("unknown argument: --no-service");
+    expect(readdirSync(machine.home)).toEqual([]);
+  });
+
+  check("a home that is missing or relative is refused", async () => {
+    await using machine = await createMachine("");
+    for (const HOME of ["", "relative"]) {
+      const result = await machine.run([...command, "install.sh", "--print-bun"], { HOME });
+      expect(result.exitCode).toBe(1);
+      expect(result.stderr).toContain("HOME");
+    }
+  });
+
+  check("without anything to download with it says so", async () => {
+    await using machine = await createMachine("");
+    const result = await machine.run([...command, "install.sh", "--print-bun"]);
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toContain("Neither npm, curl nor wget is here");
+  });
+});
+
+test("a package whose checksum is not the pinned one is not used", async () => {
+  await using machine = await createMachine("");
+  // An npm whose registry serves another file under the right name.
+  await machine.addTool("npm", '#!/bin/sh\necho evil > "oven-bun-1.4.5.tgz"\n');
+  const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain("not the pinned");
+  expect(result.stdout).toBe("");
+  expect(readdirSync(machine.home)).toEqual([]);
+});
+
+test("a Bun of another version is passed over; one that was named is refused", async () => {
+  await using machine = await createMachine("");
+  await machine.addTool("bun", "#!/bin/sh\necho 1.0.0\n");
+  const passedOver = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
+  expect(passedOver.stderr).toContain("Fetching Bun 1.4.5");
+  const refused = await machine.run(["/bin/sh", "install.sh", "--print-bun"], { CLAUDE_CODE_DAEMON_BUN: "/bin/false" });
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain("CLAUDE_CODE_DAEMON_BUN=/bin/false is not Bun 1.4.5");
+});
+
+test("a Bun of the right version is used as it is", async () => {
+  await using machine = await createMachine("");
+  const bun = await machine.addTool("bun", "#!/bin/sh\necho 1.4.5\n");
+  const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
+  expect(result).toEqual({ exitCode: 0, stdout: `${bun}\n`, stderr: "" });
+});
+
+test("a truncated copy does nothing, wherever it was cut", async () => {
+  await using machine = await createMachine("");
+  const script = await Bun.file(`${ROOT}install.sh`).text();
+  // Every cut near the end, where the call stands, and a spread over the rest.
+  const cuts = Array.from({ length: 30 }, (_, index) => script.trimEnd().length - 1 - index);
+  for (let length = 0; length < script.length - 40; length += 397) cuts.push(length);
+  for (const length of cuts) {
+    await Bun.write(`${machine.clone}/truncated.sh`, script.slice(0, length));
+    const result = await machine.run(["/bin/sh", "truncated.sh"]);
+    expect({ length, stdout: result.stdout, stderr: result.stderr.replaceAll(/^truncated\.sh.*\n?/gm, "") }).toEqual({
+      length,
+      stdout: "",
+      stderr: "",
+    });
+  }
+  expect(readdirSync(machine.home)).toEqual([]);
+});
+
+requires("shellcheck")("shellcheck has nothing to say", () => {
+  const result = Bun.spawnSync(["shellcheck", "--shell=sh", `${ROOT}install.sh`]);
+  expect(result.stdout.toString()).toBe("");
+});
