@@ -20,7 +20,11 @@ const IMAGE_NOTE = /^\[Image(: |[^\]]*)source: [^\]\n]+\]$/;
 
 /** The messages of a request, normalised. */
 export function historyOf(request: ApiRequest): HistoryMessage[] {
-  return mergeRoles(request.body.messages.filter((message) => !isEnvironment(message)).map(normalise));
+  const messages = mergeRoles(request.body.messages.filter((message) => !isEnvironment(message)).map(normalise));
+  const last = messages.at(-1)?.content;
+  // "After a history that ends in tool results the CLI's shortest accepted resume prompt."
+  if (last?.at(-1)?.text === RESUME_RESIDUE && last.at(-2)?.type === "tool_result") last.pop();
+  return messages;
 }
 
 /** What `historyOf` must give when the API received exactly these messages. */
@@ -56,8 +60,6 @@ function normalise(message: ApiMessage): HistoryMessage {
 
 function isAllowedResidue(block: JsonObject): boolean {
   if (block.type !== "text" || typeof block.text !== "string") return false;
-  // "After a history that ends in tool results the CLI's shortest accepted resume prompt."
-  if (block.text === RESUME_RESIDUE) return true;
   // "The note with a saved path beside an image sent live."
   if (IMAGE_NOTE.test(block.text)) return true;
   return ENVIRONMENT_REMINDER.test(block.text);
