@@ -44,6 +44,8 @@ const ALWAYS = {
   // A retried stream begins again from the first word; the fallback would add a second whole answer to it.
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: "1",
   CLAUDE_CODE_DISABLE_REFUSAL_RETRY: "1",
+  // The CLI guesses tokens from characters and would refuse a long prompt unasked: whether it fits is the API's to say.
+  CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: "100000000",
 };
 
 /** U+2060: the shortest resume prompt that the CLI accepts, and then the only residue of it. */

@@ -18,7 +18,7 @@ export interface LineFramer {
 
 /** A framer for one stream. After it has thrown it is used up. */
 export function createLineFramer(maxLineBytes: number = MAX_LINE_BYTES): LineFramer {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let pending: Uint8Array[] = [];
   let pendingBytes = 0;
 

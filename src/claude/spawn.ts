@@ -16,7 +16,9 @@ export function spawn(cmd: string[], cwd: string, env: Record<string, string>): 
     throw spawnError(error, cwd);
   }
   // The directory was checked by name; somebody may have exchanged it before the spawn.
-  if (process.platform === "linux" && linkTarget(`/proc/${child.pid}/cwd`) !== cwd) {
+  const actual = process.platform === "linux" ? linkTarget(`/proc/${child.pid}/cwd`) : undefined;
+  // Undefined: it has exited already, and its exit says why.
+  if (actual !== undefined && actual !== cwd) {
     child.kill("SIGKILL");
     throw new DaemonError("forbidden", "The working directory changed while Claude Code was started. Try again.");
   }

@@ -4,8 +4,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { DEFAULT_SETTINGS } from "../../src/claude/settings.ts";
 import { type ApiRequest, lastUserBlocks, lastUserMessage, startAnthropicApi } from "../support/anthropic-api.ts";
 import { createGate, message, text, toolBlock, toolCall } from "../support/api-reply.ts";
+import { createClaudeHome } from "../support/claude.ts";
 import { systemOf } from "../support/history.ts";
-import { readProcess, waitUntil, waitUntilNone } from "../support/processes.ts";
+import { isAlive, readProcess, waitUntil } from "../support/processes.ts";
 import { drive } from "./harness.ts";
 
 const say = (content: string) => [{ type: "text" as const, text: content }];
@@ -165,7 +166,7 @@ test("an interrupt stops a running shell command with its children", async () =>
   const pid = await shellPid(`${home.cwd}/shell.pid`);
   await claude.interrupt();
   expect((await seen.result()).terminal_reason).toBe("aborted_tools");
-  await waitUntilNone(() => [readProcess(pid)].filter((entry) => entry !== undefined));
+  await waitUntil("the shell is gone", () => !isAlive(pid));
 });
 
 test("a suspended process costs no CPU and wakes with the next prompt", async () => {
@@ -210,6 +211,40 @@ test("live settings reach the next request and go back to nothing", async () => 
     before.thinking,
     before.output_config,
   ]);
+});
+
+test("a session that does not exist is not found", async () => {
+  await using api = startAnthropicApi();
+  await using driven = await drive({ apiUrl: api.url, launch: { resume: { from: crypto.randomUUID() } } });
+  await expect(driven.claude.initialize({})).rejects.toMatchObject({ code: "not_found" });
+});
+
+test("a stored session is resumed, cut and forked", async () => {
+  await using api = startAnthropicApi();
+  await using home = await createClaudeHome();
+  const sessionId = crypto.randomUUID();
+  const base = { apiUrl: api.url, home };
+  let cutAt = "";
+  {
+    await using driven = await drive({ ...base, launch: { kind: "agent", persist: true, sessionId } });
+    await driven.claude.initialize({});
+    await driven.claude.prompt(say("one"), { verbatim: true });
+    await driven.seen.result();
+    cutAt = driven.seen.messages.flatMap((entry) => (entry.type === "assistant" ? [entry.uuid ?? ""] : []))[0] ?? "";
+    await driven.claude.prompt(say("two"), { verbatim: true });
+    await driven.seen.result();
+    expect(await driven.claude.close()).toMatchObject({ endedBy: "eof", code: 0 });
+  }
+  await using driven = await drive({
+    ...base,
+    launch: { kind: "agent", persist: true, resume: { from: sessionId, at: cutAt, fork: true } },
+  });
+  await driven.claude.initialize({});
+  await driven.claude.prompt(say("three"), { verbatim: true });
+  const ended = await driven.seen.result();
+  expect(ended.session_id).not.toBe(sessionId);
+  const history = JSON.stringify(last(api.requests).body.messages);
+  expect([history.includes("echo: one"), history.includes("echo: two")]).toEqual([true, false]);
 });
 
 async function shellPid(path: string): Promise<number> {
