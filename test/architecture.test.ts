@@ -22,9 +22,9 @@ const RINGS: Record<string, number> = {
   "api/ws": 3,
   "api/system": 3,
   "api/app.ts": 4,
-  daemon: 4,
-  cli: 5,
-  client: 5,
+  daemon: 5,
+  cli: 6,
+  client: 6,
   demo: 3,
 };
 /** Formats know the vocabulary only: they cannot know that sessions or processes exist. */
@@ -43,7 +43,7 @@ function folderOf(path: string): string {
 
 /** Files at the top of src/ are ring 0, but for the entry point. */
 function ringOf(path: string): number {
-  if (path === "main.ts") return 6;
+  if (path === "main.ts") return 7;
   const folder = folderOf(path);
   const ring = folder === "" ? 0 : RINGS[folder];
   if (ring === undefined)

@@ -30,8 +30,8 @@ export interface ConfigSources {
   file?: { path: string; text: string };
 }
 
-/** Environment names with our prefix that are no keys. */
-const OTHER_VARIABLES = ["CLAUDE_CODE_DAEMON_CONFIG"];
+/** Environment names with our prefix that are no keys: the file's place, and the marks on processes that we started. */
+const OTHER_VARIABLES = ["CLAUDE_CODE_DAEMON_CONFIG", "CLAUDE_CODE_DAEMON_SESSION", "CLAUDE_CODE_DAEMON_PROCESS"];
 /** Larger config files are refused: nothing sensible reaches this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 

@@ -16,6 +16,8 @@ export interface Paths {
   databaseFile: string;
   /** Held while a daemon runs, so that the state has one owner. */
   lockFile: string;
+  /** Process id and address of the running daemon, for the other commands. */
+  infoFile: string;
   /** Neutral empty directory in which chat processes run. */
   chatDirectory: string;
 }
@@ -55,6 +57,7 @@ export function resolvePaths(facts: Pick<HostFacts, "env" | "platform" | "userHo
     stateDirectory,
     databaseFile: join(stateDirectory, "daemon.sqlite"),
     lockFile: join(stateDirectory, "daemon.lock"),
+    infoFile: join(stateDirectory, "daemon.json"),
     chatDirectory: join(stateDirectory, "chat"),
   };
 }

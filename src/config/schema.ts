@@ -105,9 +105,15 @@ export const ConfigSchema = Type.Object({
       description: "Most `claude` processes at a time; `0`: a quarter of the memory at 250 MB each, from 4 to 32.",
     }),
     memoryMb: whole(0, 0, 1_048_576, {
-      description: "Memory that all `claude` processes together may take, in MB; `0`: half of the machine's.",
+      description: "Memory that all `claude` processes together may take, in MB; `0`: a quarter of the machine's.",
+    }),
+    processMemoryMb: whole(1024, 64, 1_048_576, {
+      description: "A `claude` process that takes more is ended after its turn; at twice that, at once.",
     }),
     chatSpares: whole(1, 0, 32, { description: "Processes kept booted for new chats." }),
+    profileSpares: whole(2, 0, 32, {
+      description: "Processes kept initialized for what comes again and again: agent workspaces, system prompts.",
+    }),
     queueLength: whole(64, 0, 100_000, { description: "Most requests that wait for a process; past it: 429." }),
     queueWaitSeconds: whole(60, 1, 3600, { description: "Longest wait for a process; past it: 429." }),
     idleEvictionSeconds: whole(1800, 10, 30 * DAY_SECONDS, {
@@ -118,6 +124,9 @@ export const ConfigSchema = Type.Object({
     }),
     clientCallWaitSeconds: whole(1800, 10, 7 * DAY_SECONDS, {
       description: "How long a turn waits for the client's answer to a call of one of its tools.",
+    }),
+    clientCallsWaiting: whole(16, 1, 1000, {
+      description: "Most processes that wait for a client's answer; past it the longest waiting is ended.",
     }),
     stallSeconds: whole(300, 10, DAY_SECONDS, {
       description: "A turn without a line from `claude` and without a running tool is ended after this long.",

@@ -5,6 +5,8 @@ import type { GateRules } from "./gate.ts";
 export interface GateOptions {
   /** Ports of this listener. */
   port: number;
+  /** Ports of our other listeners, whose pages (the console) may call this one. */
+  siblingPorts: readonly number[];
   /** Further host names, without port. */
   hosts: readonly string[];
   /** From the config. */
@@ -25,7 +27,8 @@ function hostsOf(port: number, names: readonly string[]): Set<string> {
 /** Rules of one listener. An origin is compared whole and exactly; there are no patterns. */
 export function createGateRules(options: GateOptions): GateRules {
   const hosts = hostsOf(options.port, options.hosts);
-  const fixed = new Set([...[...hosts].map((host) => `http://${host}`), ...options.origins.map(parseOrigin)]);
+  const own = [options.port, ...options.siblingPorts].flatMap((port) => [...hostsOf(port, options.hosts)]);
+  const fixed = new Set([...own.map((host) => `http://${host}`), ...options.origins.map(parseOrigin)]);
   return {
     hosts,
     isOriginAllowed: (origin) => fixed.has(origin) || options.allowedOrigins().includes(origin),

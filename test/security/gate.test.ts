@@ -5,6 +5,7 @@ import { createGateRules, parseOrigin } from "../../src/security/rules.ts";
 
 const rules = createGateRules({
   port: 8080,
+  siblingPorts: [8081],
   hosts: ["dev.example.test"],
   origins: ["http://localhost:3000", "http://127.0.0.1:3000"],
   allowedOrigins: () => ["https://app.example"],
@@ -84,6 +85,7 @@ describe("Origin is on the allow-list, exactly", () => {
     ["http://127.0.0.1:3000", "pass"],
     ["http://localhost:8080", "pass"],
     ["http://[::1]:8080", "pass"],
+    ["http://localhost:8081", "pass"],
     ["https://app.example", "pass"],
     ["http://evil.com", "forbidden"],
     ["null", "forbidden"],
@@ -230,6 +232,7 @@ describe("origins that people write", () => {
 
 const options = {
   port: 8080,
+  siblingPorts: [],
   hosts: [],
   origins: [],
   allowedOrigins: () => [],

@@ -1,0 +1,66 @@
+/**
+ * All formats in one Elysia app. Formats are mounted first and answer their own failures; what nobody serves is answered
+ * here, in the dialect of the caller.
+ */
+import { Elysia } from "elysia";
+import { DaemonError, toDaemonError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { renderError as renderOpenAiError } from "./openai/errors.ts";
+import { createOpenAiRoutes } from "./openai/routes.ts";
+import { errorHeaders } from "./shared/exchange.ts";
+import type { FormatDeps, RenderedError } from "./shared/format.ts";
+import { renderError as renderSystemError } from "./system/errors.ts";
+import type { RouteFacts } from "./system/openapi.ts";
+import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
+
+export interface AppDeps {
+  formats: FormatDeps;
+  system: Omit<SystemDeps, "routes">;
+  log: Logger;
+}
+
+export interface App {
+  /** Answers a request that the gate has passed. Never rejects. */
+  handle(request: Request): Promise<Response>;
+  /** A refusal from before routing, in the dialect that path and headers show. */
+  refuse(path: string, headers: Headers, error: DaemonError): Response;
+  routes(): RouteFacts[];
+}
+
+interface Dialect {
+  matches(path: string, headers: Headers): boolean;
+  renderError(error: DaemonError): RenderedError;
+}
+
+/** The first that matches; the last one matches everything. */
+const DIALECTS: readonly Dialect[] = [
+  { matches: (path) => /^\/v1\/code(\/|$)/.test(path) || !path.startsWith("/v1/"), renderError: renderSystemError },
+  { matches: () => true, renderError: renderOpenAiError },
+];
+
+function refuse(path: string, headers: Headers, error: DaemonError): Response {
+  const dialect = DIALECTS.find((entry) => entry.matches(path, headers));
+  const { status, body } = (dialect?.renderError ?? renderSystemError)(error);
+  return Response.json(body, { status, headers: errorHeaders(error) });
+}
+
+export function createApp(deps: AppDeps): App {
+  const routes = (): RouteFacts[] =>
+    app.routes.map(({ method, path, hooks }) => ({ method, path, detail: hooks.detail }));
+  const app = new Elysia({ normalize: false })
+    .use(createOpenAiRoutes(deps.formats))
+    .use(createSystemRoutes({ ...deps.system, routes }))
+    .onError(({ code, error, request, path }) => {
+      if (code === "NOT_FOUND") {
+        const message = `Nothing is served at ${request.method} ${path}. See /docs.`;
+        return refuse(
+          path,
+          request.headers,
+          new DaemonError("not_found", message, { detail: { reason: "unknown_url" } }),
+        );
+      }
+      deps.log.error("request failed outside its format", { code: String(code), error: String(error) });
+      return refuse(path, request.headers, toDaemonError(error));
+    });
+  return { handle: (request) => app.handle(request), refuse, routes };
+}

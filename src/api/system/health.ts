@@ -1,0 +1,110 @@
+/** What `GET /v1/health` says: only what was looked at, and `null` where nothing is known yet. */
+import type { MetricFamily } from "../../metrics.ts";
+import type { PoolStatus } from "../../sessions/contracts.ts";
+import { VERSION } from "../../version.ts";
+
+export interface ClaudeFacts {
+  /** False: no turn can run (missing, too old). */
+  usable: boolean;
+  path: string | undefined;
+  version: string | undefined;
+  /** Undefined until a process has been asked. */
+  loggedIn: boolean | undefined;
+  /** What is wrong and what to do about it. */
+  problem: string | undefined;
+}
+
+export interface HealthFacts {
+  uptimeSeconds: number;
+  stopping: boolean;
+  claude: ClaudeFacts;
+  /** Undefined until the pool exists, i.e. until claude has been found. */
+  pool: PoolStatus | undefined;
+  openSessions: number;
+  /** Other things that do not work as configured. */
+  problems: readonly string[];
+}
+
+export type HealthStatus = "ok" | "degraded" | "unavailable";
+
+/** Unavailable: a turn cannot succeed. Degraded: some will not, or a person should look. */
+export function healthStatus(facts: HealthFacts): HealthStatus {
+  if (facts.stopping || !facts.claude.usable) return "unavailable";
+  const { pool } = facts;
+  const full = pool !== undefined && pool.queue.waiting >= pool.queue.limit;
+  const trouble = facts.claude.loggedIn === false || facts.claude.problem !== undefined || facts.problems.length > 0;
+  return full || trouble ? "degraded" : "ok";
+}
+
+/** The wire form and its status code: 503 only for unavailable. */
+export function renderHealth(facts: HealthFacts): { status: number; body: unknown } {
+  const status = healthStatus(facts);
+  const { claude, pool } = facts;
+  const body = {
+    status,
+    version: VERSION,
+    uptime_s: Math.floor(facts.uptimeSeconds),
+    claude: {
+      path: claude.path ?? null,
+      version: claude.version ?? null,
+      logged_in: claude.loggedIn ?? null,
+      ...(claude.problem === undefined ? {} : { problem: claude.problem }),
+    },
+    processes: {
+      live: pool?.live ?? 0,
+      busy: pool?.busy ?? 0,
+      idle: pool?.idle ?? 0,
+      spare: pool?.spare ?? 0,
+      limit: pool?.limit ?? null,
+      rss_bytes: pool?.rssBytes ?? 0,
+    },
+    queue: { waiting: pool?.queue.waiting ?? 0, limit: pool?.queue.limit ?? null },
+    sessions: { open: facts.openSessions },
+    pool: { hits: pool?.hits ?? 0, misses: pool?.misses ?? 0 },
+    ...(facts.problems.length === 0 ? {} : { problems: facts.problems }),
+  };
+  return { status: status === "unavailable" ? 503 : 200, body };
+}
+
+/** The same facts as metrics. */
+export function healthMetrics(facts: HealthFacts, ownRssBytes: number): MetricFamily[] {
+  const { pool } = facts;
+  const gauge = (name: string, help: string, value: number): MetricFamily => ({
+    name: `claude_code_daemon_${name}`,
+    help,
+    type: "gauge",
+    samples: [{ labels: {}, value }],
+  });
+  const states = ["busy", "idle", "spare"] as const;
+  return [
+    {
+      name: "claude_code_daemon_info",
+      help: "Versions, always 1.",
+      type: "gauge",
+      samples: [{ labels: { version: VERSION, claude_version: facts.claude.version ?? "" }, value: 1 }],
+    },
+    gauge("up", "1 while turns can run.", healthStatus(facts) === "unavailable" ? 0 : 1),
+    gauge("uptime_seconds", "Time since the daemon started.", Math.floor(facts.uptimeSeconds)),
+    gauge("resident_memory_bytes", "Memory of the daemon itself.", ownRssBytes),
+    {
+      name: "claude_code_daemon_processes",
+      help: "Live claude processes by state.",
+      type: "gauge",
+      samples: states.map((state) => ({ labels: { state }, value: pool?.[state] ?? 0 })),
+    },
+    gauge("processes_limit", "Most claude processes at a time.", pool?.limit ?? 0),
+    gauge("processes_resident_memory_bytes", "Memory of all claude processes.", pool?.rssBytes ?? 0),
+    gauge("queue_waiting", "Requests that wait for a process.", pool?.queue.waiting ?? 0),
+    gauge("queue_limit", "Most requests that may wait.", pool?.queue.limit ?? 0),
+    gauge("sessions_open", "Open sessions.", facts.openSessions),
+    {
+      name: "claude_code_daemon_pool_starts_total",
+      help: "New conversations by whether a booted process was there for them.",
+      type: "counter",
+      samples: [
+        { labels: { result: "hit" }, value: pool?.hits ?? 0 },
+        { labels: { result: "miss" }, value: pool?.misses ?? 0 },
+      ],
+    },
+  ];
+}

@@ -1,0 +1,168 @@
+/** The life of one daemon: lock, listen, serve, drain, end. */
+import { mkdirSync } from "node:fs";
+import { createApp } from "../api/app.ts";
+import { DEFAULT_FORMAT_LIMITS } from "../api/shared/format.ts";
+import { createId } from "../api/shared/ids.ts";
+import type { HealthFacts } from "../api/system/health.ts";
+import { livenessResponse } from "../api/system/routes.ts";
+import type { HostFacts } from "../config/environment.ts";
+import { ensurePrivateDirectory } from "../config/files.ts";
+import { openListFile } from "../config/list-file.ts";
+import type { Paths } from "../config/paths.ts";
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../log.ts";
+import { createGateRules } from "../security/rules.ts";
+import { createEngineHost, type Engine } from "./engine.ts";
+import { type Listener, listen } from "./listen.ts";
+import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
+import { createServe } from "./serve.ts";
+
+export interface DaemonOptions {
+  config: Config;
+  paths: Paths;
+  facts: HostFacts;
+  log: Logger;
+  /** Starts the engine; `ports` are those that the daemon listens on. Not awaited before listening. */
+  startEngine(ports: readonly number[]): Promise<Engine>;
+}
+
+export interface Daemon {
+  /** On the literal loopback address. */
+  url: string;
+  addresses: readonly string[];
+  /** Settles once claude is found and checked; rejects with the remedy where it cannot be used. */
+  ready: Promise<void>;
+  health(): HealthFacts;
+  /** Drains within the configured time, then interrupts; ends every child. Idempotent, bounded, never rejects. */
+  stop(): Promise<void>;
+}
+
+/** After the drain: time for interrupted turns to send their last words. */
+const LAST_WORDS_MS = 2_000;
+/** For the processes to go; what is left after that is the reaper's. */
+const CLOSE_ENGINE_MS = 8_000;
+
+/** True where the work was done in time. */
+async function within(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, timeoutMs, false);
+  const done = work.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([done, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Starts a daemon. Throws where the state directory, the lock or the port cannot be had, with nothing left behind. */
+export function startDaemon(options: DaemonOptions): Daemon {
+  const { config, paths, facts, log } = options;
+  const startedAt = performance.now();
+  ensurePrivateDirectory(paths.stateDirectory, facts.uid);
+  const lock = takeLock(paths.lockFile, () => readInfo(paths.infoFile));
+  mkdirSync(paths.chatDirectory, { recursive: true, mode: 0o700 });
+
+  let stopping = false;
+  const origins = openListFile(paths.originsFile);
+  const workspaces = openListFile(paths.workspacesFile);
+  const starting = Promise.withResolvers<Engine>();
+  const host = createEngineHost(starting.promise);
+  const health = (): HealthFacts => ({
+    uptimeSeconds: (performance.now() - startedAt) / 1000,
+    stopping,
+    claude: host.claude(),
+    pool: host.pool(),
+    openSessions: host.openSessions(),
+    problems: [origins.problem(), workspaces.problem()].filter((problem) => problem !== undefined),
+  });
+  const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
+  const app = createApp({
+    formats: {
+      runner: host.runner,
+      models: host.models,
+      log,
+      now: Date.now,
+      newId: createId,
+      keepOpen: () => undefined, // the listeners have no idle timeout
+      limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
+    },
+    system: { health, metrics: host.metrics, ownRssBytes: () => process.memoryUsage.rss() },
+    log,
+  });
+  const ports: number[] = [];
+  const open = (port: number, portKey: string): Listener =>
+    listen({
+      host: config.host,
+      port,
+      portKey,
+      createFetch: (taken) =>
+        createServe({
+          app,
+          log,
+          rules: createGateRules({
+            port: taken,
+            siblingPorts: ports,
+            hosts: config.hosts,
+            origins: config.origins,
+            allowedOrigins: origins.entries,
+            proxies: config.proxies,
+            maxBodyBytes,
+          }),
+          liveness: () => livenessResponse(health()),
+          stopping: () => stopping,
+        }),
+    });
+  const listeners: Listener[] = [];
+  try {
+    for (const [port, key] of [
+      [config.port, "port"],
+      [config.websocketPort, "websocket_port"],
+    ] as const) {
+      if (key === "websocket_port" && port === 0) continue;
+      const listener = open(port, key);
+      listeners.push(listener);
+      ports.push(listener.port);
+    }
+    const url = `http://${listeners[0]?.addresses[0] ?? ""}`;
+    writeInfo(paths.infoFile, { pid: process.pid, url, startedAt: new Date().toISOString() });
+    options.startEngine(ports).then(starting.resolve, starting.reject);
+    host.ready.then(
+      () => log.info("claude is ready", { path: host.claude().path, version: host.claude().version }),
+      (error: unknown) => log.error("claude cannot be used", { reason: String(error) }),
+    );
+    let ended: Promise<void> | undefined;
+    const end = async () => {
+      stopping = true;
+      const pending = listeners.reduce((sum, listener) => sum + listener.pending(), 0);
+      log.info("stopping", { pending });
+      const drained = Promise.all(listeners.map((listener) => listener.stop()));
+      if (!(await within(drained, config.shutdownTimeoutSeconds * 1000))) {
+        log.warn("interrupting the turns that still run");
+        host.interruptTurns();
+        await within(drained, LAST_WORDS_MS);
+      }
+      await within(Promise.all(listeners.map((listener) => listener.stop({ now: true }))), LAST_WORDS_MS);
+      if (!(await within(host.close(), CLOSE_ENGINE_MS))) log.warn("some claude processes are left to the reaper");
+      removeInfo(paths.infoFile);
+      lock.release();
+      log.info("stopped");
+    };
+    return {
+      url,
+      addresses: listeners.flatMap((listener) => listener.addresses),
+      ready: host.ready,
+      health,
+      stop: () => {
+        ended ??= end();
+        return ended;
+      },
+    };
+  } catch (error) {
+    for (const listener of listeners) void listener.stop({ now: true });
+    lock.release();
+    throw error;
+  }
+}

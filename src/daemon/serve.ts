@@ -1,0 +1,87 @@
+/** What happens to every request before and after routing: the gate, the path, the headers of the answer. */
+import type { App } from "../api/app.ts";
+import { DaemonError, toDaemonError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { DEFAULT_HEADERS, decide, type GateRules } from "../security/gate.ts";
+import type { Fetch } from "./listen.ts";
+import { routePath, splitUrl } from "./route-path.ts";
+
+export interface ServeDeps {
+  app: App;
+  rules: GateRules;
+  log: Logger;
+  /** The constant answer of `/health`, the one thing that any Host may ask. */
+  liveness(): Response;
+  /** True once the daemon drains: new requests are turned away, running ones go on. */
+  stopping(): boolean;
+}
+
+function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
+  for (const name in headers) response.headers.set(name, headers[name] ?? "");
+  for (const name in DEFAULT_HEADERS) {
+    if (!response.headers.has(name)) response.headers.set(name, DEFAULT_HEADERS[name] ?? "");
+  }
+  return response;
+}
+
+/** Path of a URL whose authority cannot be trusted; only for choosing the dialect of a refusal. */
+function roughPath(url: string): string {
+  const path = url.replace(/^[a-z]+:\/\/[^/]*/i, "").replace(/[?#].*$/s, "");
+  return routePath(path === "" ? "/" : path);
+}
+
+/** The request as it is routed: the same one, or a copy with the path mended. Undefined where its URL is not ours. */
+function mended(request: Request, host: string): Request | undefined {
+  const parts = splitUrl(request.url, host);
+  if (!parts) return undefined;
+  const path = routePath(parts.path);
+  const query = parts.query.startsWith("?") ? parts.query : "";
+  if (path === parts.path && query === parts.query) return request;
+  return new Request(`http://${host}${path}${query}`, request);
+}
+
+/** The handler of one listener. Never rejects. */
+export function createServe(deps: ServeDeps): Fetch {
+  const { app, rules, log } = deps;
+  const refuse = (request: Request, error: DaemonError, headers: Readonly<Record<string, string>>) => {
+    log.debug("refused", { code: error.code, method: request.method });
+    return withHeaders(app.refuse(roughPath(request.url), request.headers, error), headers);
+  };
+  return async (request, server) => {
+    const decision = decide(
+      {
+        method: request.method,
+        headers: request.headers,
+        upgrade: request.headers.get("upgrade")?.toLowerCase() === "websocket",
+        peerAddress: () => server.requestIP(request)?.address,
+      },
+      rules,
+    );
+    if (decision.kind === "refuse") {
+      const asksHealth = request.method === "GET" || request.method === "HEAD";
+      if (decision.error.code === "misdirected" && asksHealth && /^(http:\/\/[^/?#]*)?\/health$/i.test(request.url)) {
+        return withHeaders(deps.liveness(), decision.headers);
+      }
+      return refuse(request, decision.error, decision.headers);
+    }
+    if (decision.kind === "preflight") return withHeaders(new Response(null, { status: 204 }), decision.headers);
+    if (deps.stopping() && request.method !== "GET" && request.method !== "HEAD") {
+      const message = "The daemon is stopping. Try again when it runs again.";
+      const error = new DaemonError("overloaded", message, { detail: { retryAfterSeconds: 5 } });
+      return refuse(request, error, decision.headers);
+    }
+    try {
+      const routed = mended(request, (request.headers.get("host") ?? "").toLowerCase());
+      if (!routed) {
+        const error = new DaemonError("invalid_request", "The request's address is not one of this daemon's.");
+        return refuse(request, error, decision.headers);
+      }
+      return withHeaders(await app.handle(routed), decision.headers);
+    } catch (thrown) {
+      log.error("request failed", {
+        error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+      });
+      return refuse(request, toDaemonError(thrown), decision.headers);
+    }
+  };
+}
