@@ -2,9 +2,10 @@
 import type { TurnEnd, TurnEvent } from "./events.ts";
 import type { JsonObject } from "./message.ts";
 
+/** `round` counts how often Claude's own tools, or a notice, came before the block. */
 export type ResultBlock =
-  | { type: "text"; text: string }
-  | { type: "thinking"; text: string; signature: string | undefined }
+  | { type: "text"; text: string; round: number }
+  | { type: "thinking"; text: string; signature: string | undefined; round: number }
   | { type: "client-call"; id: string; name: string; arguments: string };
 
 /** One use of Claude's own tools, as an answer reports it beside the text. */
@@ -27,16 +28,22 @@ export interface TurnResult {
 }
 
 /**
- * Stands between two text blocks of one answer in formats that know only one text. A client sends that text back as one
- * message: whoever compares histories joins blocks the same way. Blocks without text count as none.
+ * Stands between two texts of one answer that Claude's own work lies between, in formats that know only one text. Texts
+ * of the same round follow each other as they are: the client sends back exactly what the model said.
  */
-export const TEXT_SEPARATOR = "\n\n";
+export const ROUND_SEPARATOR = "\n\n";
 
-/** The answer's text (or its thinking) as one string. */
+/** The answer's text (or its thinking) as one string, as an encoder streams it. */
 export function joinText(blocks: readonly ResultBlock[], type: "text" | "thinking" = "text"): string {
-  const texts: string[] = [];
-  for (const block of blocks) if (block.type === type && block.text !== "") texts.push(block.text);
-  return texts.join(TEXT_SEPARATOR);
+  let joined = "";
+  let round = 0;
+  for (const block of blocks) {
+    if (block.type === "client-call" || block.type !== type || block.text === "") continue;
+    if (joined !== "" && block.round !== round) joined += ROUND_SEPARATOR;
+    joined += block.text;
+    round = block.round;
+  }
+  return joined;
 }
 
 /** Consumes a whole turn. Throws what the turn throws; a stream without `turn-end` is our own bug. */
@@ -46,6 +53,7 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnRes
   const activity = new Map<string, ToolActivity>();
   let start: Extract<TurnEvent, { type: "turn-start" }> | undefined;
   let end: TurnEnd | undefined;
+  let round = 0;
 
   const begin = (id: string, block: ResultBlock) => {
     blocks.push(block);
@@ -64,10 +72,10 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnRes
         start = event;
         break;
       case "text-start":
-        begin(event.id, { type: "text", text: "" });
+        begin(event.id, { type: "text", text: "", round });
         break;
       case "thinking-start":
-        begin(event.id, { type: "thinking", text: "", signature: undefined });
+        begin(event.id, { type: "thinking", text: "", signature: undefined, round });
         break;
       case "client-call-start":
         begin(event.id, { type: "client-call", id: event.id, name: event.name, arguments: "" });
@@ -94,7 +102,12 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnRes
         if (entry?.block.type === "client-call") entry.block.arguments = event.arguments;
         break;
       }
+      case "tool-start":
+      case "notice":
+        round++;
+        break;
       case "tool-run":
+        round++;
         activity.set(event.id, { id: event.id, name: event.name, input: event.input, isError: undefined });
         break;
       case "tool-end": {

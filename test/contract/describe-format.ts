@@ -105,13 +105,15 @@ export function describeFormat(format: FormatUnderTest): void {
     test("several blocks of text read the same streamed and whole", async () => {
       runner.play(() =>
         turn([
-          ...text("a", "First."),
+          ...text("a", "Fir"),
+          ...text("a2", "st."),
           { type: "tool-start", id: "toolu_1", name: "Bash", parentId: undefined },
           { type: "tool-delta", id: "toolu_1", json: "{}" },
           { type: "tool-run", id: "toolu_1", name: "Bash", input: { command: "ls" }, parentId: undefined },
           { type: "tool-end", id: "toolu_1", output: "a.txt", isError: false },
           { type: "notice", code: "compaction", text: "The history was compacted." },
           ...text("b"),
+          { type: "tool-end", id: "toolu_1", output: "late", isError: false },
           ...text("c", "Second", "."),
         ]),
       );

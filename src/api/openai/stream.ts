@@ -3,12 +3,12 @@
  * only its own words are turned into JSON.
  */
 import { assertNever, type DaemonError } from "../../errors.ts";
-import { TEXT_SEPARATOR } from "../../turn/collect.ts";
 import type { TurnEnd, TurnEvent } from "../../turn/events.ts";
 import type { JsonObject } from "../../turn/message.ts";
 import { boundInput, boundText } from "../shared/activity.ts";
 import { toWireExtension } from "../shared/extensions.ts";
 import type { Encoder } from "../shared/format.ts";
+import { createRoundJoiner } from "../shared/rounds.ts";
 import { SSE_CONTENT_TYPE } from "../shared/sse.ts";
 import { renderFailure } from "./errors.ts";
 import { REFUSAL_TEXT, toFinishReason, toWireUsage } from "./finish.ts";
@@ -33,32 +33,28 @@ export function createEncoder(context: StreamContext): Encoder {
   let start: { turnId: string; sessionId: string | undefined } = { turnId: "", sessionId: undefined };
   let calls = -1;
   let sawArguments = false;
-  let sawText = false;
-  let sawThinking = false;
-  let separator = "";
+  const text = createRoundJoiner();
+  const thinking = createRoundJoiner();
 
   const chunk = (delta: string) => open + delta + close;
   const activity = (value: JsonObject) =>
     `${open}{},"logprobs":null,"finish_reason":null}]${usageNull},"claude_code":${JSON.stringify({ activity: value })}}\n\n`;
-  const textChunk = (text: string) => {
-    if (text === "") return "";
-    const shown = separator + text;
-    separator = "";
-    sawText = true;
-    return `${open}{"content":${JSON.stringify(shown)}}${close}`;
+  const work = () => {
+    text.work();
+    thinking.work();
   };
-  const thinkingChunk = (text: string) => {
-    if (text === "") return "";
-    const json = JSON.stringify(separator + text);
-    separator = "";
-    sawThinking = true;
+  const textChunk = (delta: string) =>
+    delta === "" ? "" : `${open}{"content":${JSON.stringify(text.join(delta))}}${close}`;
+  const thinkingChunk = (delta: string) => {
+    if (delta === "") return "";
+    const json = JSON.stringify(thinking.join(delta));
     return `${open}{"reasoning_content":${json},"reasoning":${json}}${close}`;
   };
   const callArguments = (json: string) => {
-    const text = JSON.stringify(json);
+    const escaped = JSON.stringify(json);
     return legacyFunctions
-      ? chunk(`{"function_call":{"arguments":${text}}}`)
-      : chunk(`{"tool_calls":[{"index":${calls},"function":{"arguments":${text}}}]}`);
+      ? chunk(`{"function_call":{"arguments":${escaped}}}`)
+      : chunk(`{"tool_calls":[{"index":${calls},"function":{"arguments":${escaped}}}]}`);
   };
   const callStart = (callId: string, name: string) => {
     calls++;
@@ -71,7 +67,7 @@ export function createEncoder(context: StreamContext): Encoder {
   };
   const finish = (end: TurnEnd) => {
     let frames = "";
-    if (!sawText && end.structuredOutput !== undefined) frames += textChunk(JSON.stringify(end.structuredOutput));
+    if (!text.any && end.structuredOutput !== undefined) frames += textChunk(JSON.stringify(end.structuredOutput));
     if (end.reason.unified === "refusal") frames += chunk(JSON.stringify({ refusal: REFUSAL_TEXT }));
     const extension = `,"claude_code":${JSON.stringify(toWireExtension(start, end))}`;
     const usage = includeUsage ? toWireUsage(end.usage) : undefined;
@@ -94,19 +90,15 @@ export function createEncoder(context: StreamContext): Encoder {
       case "turn-start":
         start = event;
         return chunk('{"role":"assistant","content":"","refusal":null}');
-      case "text-start":
-        separator = sawText ? TEXT_SEPARATOR : "";
-        return "";
-      case "thinking-start":
-        separator = sawThinking ? TEXT_SEPARATOR : "";
-        return "";
       case "client-call-start":
         return callStart(event.id, event.name);
       case "client-call-end":
         return sawArguments ? "" : callArguments(event.arguments);
       case "tool-start":
+        work();
         return activity({ type: "tool_start", id: event.id, name: event.name, ...parentOf(event) });
       case "tool-run":
+        work();
         return activity({
           type: "tool_run",
           id: event.id,
@@ -117,6 +109,7 @@ export function createEncoder(context: StreamContext): Encoder {
       case "tool-end":
         return activity({ type: "tool_end", id: event.id, is_error: event.isError, output: boundText(event.output) });
       case "notice":
+        work();
         return activity({ type: "notice", code: event.code, text: event.text });
       case "permission-request":
         return activity({
@@ -128,6 +121,12 @@ export function createEncoder(context: StreamContext): Encoder {
         });
       case "permission-resolved":
         return activity({ type: "permission_resolved", request_id: event.requestId, behavior: event.behavior });
+      case "text-start":
+        text.begin();
+        return "";
+      case "thinking-start":
+        thinking.begin();
+        return "";
       case "model-start":
       case "text-end":
       case "thinking-end":
@@ -160,8 +159,7 @@ export function createCompletionEncoder(context: StreamContext): Encoder {
   const chunk = (text: string, reason: string, more = "") =>
     `${head},"choices":[{"text":${text},"index":0,"logprobs":null,"finish_reason":${reason}}]${usageNull}${more}}\n\n`;
   let start: { turnId: string; sessionId: string | undefined } = { turnId: "", sessionId: undefined };
-  let sawText = false;
-  let separator = "";
+  const text = createRoundJoiner();
   return {
     contentType: SSE_CONTENT_TYPE,
     encode(event) {
@@ -169,16 +167,16 @@ export function createCompletionEncoder(context: StreamContext): Encoder {
         case "turn-start":
           start = event;
           return chunk('""', "null");
-        case "text-start":
-          separator = sawText ? TEXT_SEPARATOR : "";
+        case "tool-start":
+        case "tool-run":
+        case "notice":
+          text.work();
           return "";
-        case "text-delta": {
-          if (event.text === "") return "";
-          const shown = separator + event.text;
-          separator = "";
-          sawText = true;
-          return chunk(JSON.stringify(shown), "null");
-        }
+        case "text-start":
+          text.begin();
+          return "";
+        case "text-delta":
+          return event.text === "" ? "" : chunk(JSON.stringify(text.join(event.text)), "null");
         case "turn-end": {
           const extension = `,"claude_code":${JSON.stringify(toWireExtension(start, event))}`;
           const usage = includeUsage ? toWireUsage(event.usage) : undefined;
