@@ -407,8 +407,8 @@ test("what a collected turn shows is what was streamed", async () => {
     yield* events;
   }
   expect((await collect(all())).blocks).toEqual([
-    { type: "thinking", text: "t", signature: "c2ln" },
-    { type: "text", text: "ab" },
-    { type: "text", text: "c" },
+    { type: "thinking", text: "t", signature: "c2ln", round: 0 },
+    { type: "text", text: "ab", round: 0 },
+    { type: "text", text: "c", round: 0 },
   ]);
 });
