@@ -7,9 +7,9 @@ import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { renderError as renderOpenAiError } from "./openai/errors.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
+import { renderError as renderSystemError } from "./shared/errors.ts";
 import { errorHeaders } from "./shared/exchange.ts";
 import type { FormatDeps, RenderedError } from "./shared/format.ts";
-import { renderError as renderSystemError } from "./system/errors.ts";
 import type { RouteFacts } from "./system/openapi.ts";
 import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
 

@@ -2,8 +2,8 @@
 import { Elysia } from "elysia";
 import { DaemonError, toDaemonError } from "../../errors.ts";
 import type { MetricFamily } from "../../metrics.ts";
+import { renderError } from "../shared/errors.ts";
 import { renderDocs } from "./docs.ts";
-import { renderError } from "./errors.ts";
 import { type HealthFacts, healthMetrics, healthStatus, renderHealth } from "./health.ts";
 import { METRICS_CONTENT_TYPE, renderMetrics } from "./metrics.ts";
 import { type RouteFacts, toOpenApi } from "./openapi.ts";
