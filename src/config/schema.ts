@@ -142,6 +142,9 @@ export const ConfigSchema = Type.Object({
     allowUnsandboxed: toggle(false, {
       description: "Run code without a sandbox where none can be had. It can then do all that you can.",
     }),
+    allowNetwork: toggle(false, {
+      description: "Whether a request may ask for the network. Code could then reach services of this machine too.",
+    }),
     timeoutSeconds: whole(30, 1, 3600, { description: "Time for one run where the request names none." }),
     maxTimeoutSeconds: whole(600, 1, DAY_SECONDS, { description: "Most time that a request may ask for." }),
     memoryMb: whole(1024, 64, 1_048_576, { description: "Memory for one run, in MB." }),
