@@ -3,6 +3,7 @@
  * that no value can ever be read as a flag; prompts, system prompts and schemas never come here (stdin carries them).
  */
 import { DaemonError } from "../errors.ts";
+import type { ClaudeFeatures } from "./features.ts";
 import type { LaunchOptions } from "./transport.ts";
 
 /** Server name of the client's tools; allow rules use the long form `mcp__client__x` even where the model sees `x`. */
@@ -45,7 +46,7 @@ function settingsJson(denyPaths: readonly string[]): string {
 }
 
 /** The argv after the binary. Throws `invalid_request` for a value outside its pattern. */
-export function toArgs(options: LaunchOptions): string[] {
+export function toArgs(options: LaunchOptions, features: Partial<ClaudeFeatures> = {}): string[] {
   const args = [
     "-p",
     "--input-format=stream-json",
@@ -82,6 +83,8 @@ export function toArgs(options: LaunchOptions): string[] {
     if (at !== undefined) args.push(`--resume-session-at=${checked("resume", at, UUID)}`);
     if (fork === true) args.push("--fork-session");
   }
+  if (options.freshSystemPrompt === true && features.systemPromptSnapshot === true)
+    args.push("--system-prompt-snapshot=off");
   if (options.sessionId !== undefined) args.push(`--session-id=${checked("session_id", options.sessionId, UUID)}`);
   if (!options.persist) args.push("--no-session-persistence");
   if (options.denyPaths !== undefined && options.denyPaths.length > 0)

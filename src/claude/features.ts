@@ -8,6 +8,8 @@ export const BEST_VERSION = "2.1.260";
 export interface ClaudeFeatures {
   /** `client_composed`: a prompt goes to the model as written. Before it, a constant last block guards the text. */
   clientComposed: boolean;
+  /** Records a session's system prompt, and sends the record whatever a later launch says; can be told not to. */
+  systemPromptSnapshot: boolean;
 }
 
 /** Under, at or over: below 0, 0, above 0. Pre-release suffixes do not count. */
@@ -22,5 +24,8 @@ export function compareVersions(left: string, right: string): number {
 }
 
 export function featuresOf(version: string): ClaudeFeatures {
-  return { clientComposed: compareVersions(version, "2.1.248") >= 0 };
+  return {
+    clientComposed: compareVersions(version, "2.1.248") >= 0,
+    systemPromptSnapshot: compareVersions(version, "2.1.260") >= 0,
+  };
 }
