@@ -69,7 +69,7 @@ interface Completion {
 
 interface Health {
   version?: string;
-  claude?: { logged_in?: boolean; version?: string };
+  claude?: { logged_in?: boolean | null; version?: string | null; problem?: string };
 }
 
 /** One chat completion, not streamed. Throws with the daemon's own words. */
@@ -91,11 +91,13 @@ const indented = (text: string) => text.replaceAll(/^/gm, "  ");
 /** True when the user's own claude answered; false when it is not logged in or would not answer now. */
 async function throughClaude(binary: string, scratch: string): Promise<boolean> {
   await using daemon = await run(binary, "start", scratch);
-  const health = (await (
-    await fetch(`${daemon.url}/v1/health`, { signal: AbortSignal.timeout(START_TIMEOUT_MS) })
-  ).json()) as Health;
-  say(`The installed daemon ${health.version ?? ""} listens, with claude ${health.claude?.version ?? "unknown"}.`);
-  if (health.claude?.logged_in !== true) {
+  // The list of models comes from claude itself: once it is there, claude has been asked who is logged in.
+  const get = (path: string) => fetch(daemon.url + path, { signal: AbortSignal.timeout(START_TIMEOUT_MS) });
+  await get("/v1/models");
+  const health = (await (await get("/v1/health")).json()) as Health;
+  say(`The installed daemon ${health.version ?? ""} listens, with claude ${health.claude?.version ?? "(unknown)"}.`);
+  if (health.claude?.problem !== undefined) say(health.claude.problem);
+  if (health.claude?.logged_in === false) {
     say("claude is not logged in yet (run `claude` once to log in), so the proof goes through the demo's stand-in.");
     return false;
   }

@@ -3,7 +3,6 @@
  * that no value can ever be read as a flag; prompts, system prompts and schemas never come here (stdin carries them).
  */
 import { DaemonError } from "../errors.ts";
-import type { ClaudeFeatures } from "./features.ts";
 import type { LaunchOptions } from "./transport.ts";
 
 /** Server name of the client's tools; allow rules use the long form `mcp__client__x` even where the model sees `x`. */
@@ -46,7 +45,7 @@ function settingsJson(denyPaths: readonly string[]): string {
 }
 
 /** The argv after the binary. Throws `invalid_request` for a value outside its pattern. */
-export function toArgs(options: LaunchOptions, features: Partial<ClaudeFeatures> = {}): string[] {
+export function toArgs(options: LaunchOptions): string[] {
   const args = [
     "-p",
     "--input-format=stream-json",
@@ -83,9 +82,9 @@ export function toArgs(options: LaunchOptions, features: Partial<ClaudeFeatures>
     if (at !== undefined) args.push(`--resume-session-at=${checked("resume", at, UUID)}`);
     if (fork === true) args.push("--fork-session");
   }
-  if (options.freshSystemPrompt === true && features.systemPromptSnapshot === true)
-    args.push("--system-prompt-snapshot=off");
   if (options.sessionId !== undefined) args.push(`--session-id=${checked("session_id", options.sessionId, UUID)}`);
+  // Otherwise a resumed process answers before it knows its system prompt and tools.
+  if (options.answerInterrupted === true) args.push("--await-initialize");
   if (!options.persist) args.push("--no-session-persistence");
   if (options.denyPaths !== undefined && options.denyPaths.length > 0)
     args.push(`--settings=${settingsJson(options.denyPaths)}`);

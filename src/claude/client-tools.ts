@@ -61,7 +61,19 @@ export type ServerStep =
 
 export interface ClientToolServer {
   readonly name: string;
+  /**
+   * What the CLI would ask for, said beforehand: a process that answers a resumed history does not wait for the
+   * handshake, and would ask the model without tools.
+   */
+  readonly manifest: JsonObject;
   step(message: Json | undefined): ServerStep;
+}
+
+/** What the CLI itself speaks; a manifest in another version is refused by it. */
+const PROTOCOL_VERSION = "2025-11-25";
+
+function greeting(protocolVersion: Json): JsonObject {
+  return { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: CLIENT_TOOLS_SERVER, version: VERSION } };
 }
 
 /** A server for these tools; it keeps no state between messages, so nothing in it can leak or fill up. */
@@ -81,6 +93,7 @@ export function createClientToolServer(tools: readonly ClientTool[], kind: "agen
 
   return {
     name: CLIENT_TOOLS_SERVER,
+    manifest: { initializeResult: greeting(PROTOCOL_VERSION), toolsListResult: { tools: definitions } },
     step(message) {
       if (!isObject(message) || typeof message.method !== "string")
         return { kind: "answer", response: answer(undefined, {}) };
@@ -91,9 +104,7 @@ export function createClientToolServer(tools: readonly ClientTool[], kind: "agen
           return {
             kind: "answer",
             response: answer(id, {
-              protocolVersion: parameters.protocolVersion ?? "2025-06-18",
-              capabilities: { tools: {} },
-              serverInfo: { name: CLIENT_TOOLS_SERVER, version: VERSION },
+              ...greeting(parameters.protocolVersion ?? PROTOCOL_VERSION),
             }),
           };
         case "tools/list":

@@ -3,6 +3,7 @@
  * passes: not our variables, not what loads code into a process, not what marks a shell inside another Claude session.
  */
 import { DaemonError } from "../errors.ts";
+import { toFlagSettings } from "./settings.ts";
 import type { LaunchOptions } from "./transport.ts";
 
 /** Marks every process of this daemon and its descendants: for the reaper, and for "an agent must not approve itself". */
@@ -96,6 +97,9 @@ export function toEnvironment(options: LaunchOptions, source: EnvironmentSource)
   if (options.answerInterrupted === true) {
     environment.CLAUDE_CODE_RESUME_INTERRUPTED_TURN = "1";
     environment.CLAUDE_CODE_RESUME_PROMPT = RESUME_PROMPT;
+  }
+  for (const [name, value] of Object.entries(options.settings ? toFlagSettings(options.settings).env : {})) {
+    if (value !== "") environment[name] = value;
   }
   if (options.clientTools) {
     environment.CLAUDE_AGENT_SDK_MCP_NO_PREFIX = "1";

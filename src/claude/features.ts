@@ -8,8 +8,8 @@ export const BEST_VERSION = "2.1.260";
 export interface ClaudeFeatures {
   /** `client_composed`: a prompt goes to the model as written. Before it, a constant last block guards the text. */
   clientComposed: boolean;
-  /** Records a session's system prompt, and sends the record whatever a later launch says; can be told not to. */
-  systemPromptSnapshot: boolean;
+  /** `--await-initialize`: a resumed process answers its history only once it knows its system prompt and tools. */
+  awaitInitialize: boolean;
 }
 
 /** Under, at or over: below 0, 0, above 0. Pre-release suffixes do not count. */
@@ -26,6 +26,6 @@ export function compareVersions(left: string, right: string): number {
 export function featuresOf(version: string): ClaudeFeatures {
   return {
     clientComposed: compareVersions(version, "2.1.248") >= 0,
-    systemPromptSnapshot: compareVersions(version, "2.1.260") >= 0,
+    awaitInitialize: compareVersions(version, "2.1.330") >= 0,
   };
 }

@@ -20,6 +20,7 @@ export function toInitialize(
   if (!launch.clientTools) throw new Error("client tools need a process that was launched for them");
   const server = createClientToolServer(tools, launch.kind);
   payload.sdkMcpServers = [server.name];
+  if (launch.answerInterrupted) payload.sdkMcpServerManifests = { [server.name]: server.manifest };
   return { payload, server };
 }
 

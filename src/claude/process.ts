@@ -70,7 +70,7 @@ class Claude implements ClaudeProcess {
   #spoke = false;
   #gone = false;
   #suspended = false;
-  #settings = JSON.stringify(toFlagSettings(DEFAULT_SETTINGS));
+  #settings: string;
   #failure: DaemonError | undefined;
   #endedBy: ExitReport["endedBy"];
   #closing: Promise<ExitReport> | undefined;
@@ -78,6 +78,7 @@ class Claude implements ClaudeProcess {
 
   constructor(options: LaunchOptions, deps: LaunchDeps) {
     this.launch = options;
+    this.#settings = JSON.stringify(toFlagSettings(options.settings ?? DEFAULT_SETTINGS));
     this.#deps = deps;
     this.#grace = deps.grace ?? DEFAULT_GRACE;
     const environment = toEnvironment(options, {
@@ -87,7 +88,7 @@ class Claude implements ClaudeProcess {
       processMarker: this.#marker,
       own: deps.own,
     });
-    this.#child = spawn([deps.claude.path, ...toArgs(options, deps.claude.features)], options.cwd, environment);
+    this.#child = spawn([deps.claude.path, ...toArgs(options)], options.cwd, environment);
     this.pid = this.#child.pid;
     deps.track(this.pid);
     this.#logger = deps.logger.child({ pid: this.pid });
@@ -147,8 +148,7 @@ class Claude implements ClaudeProcess {
   }
 
   async applySettings(settings: LiveSettings): Promise<void> {
-    const payload = toFlagSettings(settings);
-    const text = JSON.stringify(payload);
+    const [payload, text] = [toFlagSettings(settings), JSON.stringify(toFlagSettings(settings))];
     if (text === this.#settings) return;
     // Unknown while under way and after a failure: the next call then says everything again.
     this.#settings = "";

@@ -2,11 +2,10 @@
  * Live settings of a process, as the payload of `apply_flag_settings`. The same door could redirect the API or switch
  * permissions: keys are ours, values are typed, and no string of a client is ever a key here.
  */
-import type { JsonObject } from "../turn/message.ts";
 import type { LiveSettings } from "./transport.ts";
 
 /** Environment merges on the CLI's side and only "" resets, so every key is always said. */
-export function toFlagSettings(settings: LiveSettings): JsonObject {
+export function toFlagSettings(settings: LiveSettings): { env: Record<string, string> } {
   const { maxOutputTokens, effort, thinkingOff, extraBody } = settings;
   const off = thinkingOff || effort === "none";
   return {

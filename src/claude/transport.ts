@@ -24,14 +24,14 @@ export interface LaunchOptions {
   maxTurns?: number;
   /** Continue a stored session or a transcript file; `at` cuts after that line's uuid; `fork` gives it a new id. */
   resume?: { from: string; at?: string; fork?: boolean };
-  /** Render the system prompt anew although the resumed session has recorded one (from 2.1.260; before, none is). */
-  freshSystemPrompt?: boolean;
   /** Session id to use (UUID) for a new or forked session. */
   sessionId?: string;
   /** Write the session to claude's own store, so that `claude --resume` knows it. */
   persist: boolean;
   /** Answer a history that ends in the user's line as it stands, without a message on stdin. */
   answerInterrupted?: boolean;
+  /** Chat: live settings that must hold from the first request on, where that goes out before `applySettings` could. */
+  settings?: LiveSettings;
   /** Whether client tools will be offered: plain names, no tool search (both are launch-time environment). */
   clientTools: boolean;
   /** Agent: commands and subagents may outlive their turn, and then start turns of their own. Off unless asked for. */

@@ -119,10 +119,8 @@ export interface TurnOptions extends PartOptions {
   /** The model as the client named it. */
   model: string;
   permissions: PermissionBroker;
-  /** Told as soon as the CLI says which session of its own this is: what a killed daemon resumes. Must not throw. */
-  begun?: (claudeSessionId: string) => void;
   changes: ChangeTracker | undefined;
-  /** Names of the client's tools; every other tool is Claude's own. */
+  /** Names of what the process was offered as the client's tools; every other tool is Claude's own. */
   clientTools: readonly string[];
   /** The CLI's own structured output is on: the answer's text is the validated JSON. */
   structuredOutput: boolean;
@@ -163,11 +161,11 @@ export interface Turn extends AsyncIterable<TurnEvent> {
   readonly outcome: PartOutcome | undefined;
   /** Settles when the process is quiet: after `turn-end`, or when an interrupted turn has wound up. Never rejects. */
   readonly settled: Promise<PartOutcome>;
-  /** Client calls that wait for their results. */
+  /** Client calls that wait for their results, in the order in which they were shown. */
   readonly waiting: readonly string[];
   /**
-   * Begins the next part with results for (some of) `waiting`. The CLI needs all of them to go on: those still missing
-   * keep the part waiting unless `missing` answers them. `more` is user text to go in after the results.
+   * Begins the next part with results for all of `waiting`: the CLI needs them all to go on. `more` is user content to
+   * go in after the results.
    */
   continue(results: ClientResultBlock[], more: UserBlock[], options: PartOptions): void;
   /** Ends a paused or running turn. */

@@ -24,7 +24,9 @@ export interface HistoryRoot {
  */
 export class HistoryDigest {
   private readonly hasher: CryptoHasher;
+  /** Places of the calls by id; a client that counts its ids anew names the latest. */
   private readonly calls: Map<string, number>;
+  private callCount = 0;
   private role: string;
   /** An assistant's text so far, not yet written: it ends at the next call, role or digest. */
   private text: string[];
@@ -34,6 +36,7 @@ export class HistoryDigest {
     if (root instanceof HistoryDigest) {
       this.hasher = root.hasher.copy();
       this.calls = new Map(root.calls);
+      this.callCount = root.callCount;
       this.role = root.role;
       this.text = [...root.text];
       this.looseText = root.looseText;
@@ -91,7 +94,7 @@ export class HistoryDigest {
     }
     if (block.type !== "client-call") return;
     this.flushText();
-    this.calls.set(block.id, this.calls.size);
+    this.calls.set(block.id, this.callCount++);
     this.write("call", this.placeOf(block.id), block.name, canonicalJson(block.input));
   }
 

@@ -21,13 +21,19 @@ export interface ModelCatalogDeps {
   aliases: Readonly<Record<string, string>>;
 }
 
+export interface ResolvedModel extends ModelEntry {
+  /** What the CLI is told: its own short name where it has one; undefined leaves the choice to claude. */
+  launchModel: string | undefined;
+}
+
 export interface LearningCatalog extends ModelCatalog {
+  get(id: string): Promise<ResolvedModel>;
   /** Every process that initializes brings a fresh answer: the list follows CLI updates without asking. */
   learn(answer: InitializeResult): void;
 }
 
 /** Spellings that work but would only lengthen the list are known without being listed. */
-interface KnownModel extends ModelEntry {
+interface KnownModel extends ResolvedModel {
   listed: boolean;
 }
 
@@ -72,7 +78,7 @@ export function createModelCatalog(deps: ModelCatalogDeps): LearningCatalog {
         const entry = resolve(entries, target);
         if (entry && !entries.has(alias)) listed.push({ ...entry, id: alias });
       }
-      return listed.map(({ listed: _, ...entry }) => entry);
+      return listed.map(({ listed: _, launchModel: __, ...entry }) => entry);
     },
     async get(id) {
       const entries = await load();
@@ -86,12 +92,6 @@ export function createModelCatalog(deps: ModelCatalogDeps): LearningCatalog {
       throw new DaemonError("model_not_found", notFound(id, [...entries.values()]), { detail: { param: "model" } });
     },
   };
-}
-
-/** What `--model` gets for an entry; undefined leaves the choice to claude. */
-export function launchModelOf(entry: ModelEntry): string | undefined {
-  if (entry.id === AGENT) return undefined;
-  return entry.id.startsWith(AGENT_PREFIX) ? entry.id.slice(AGENT_PREFIX.length) : entry.id;
 }
 
 function notFound(id: string, entries: ModelEntry[]): string {
@@ -113,6 +113,8 @@ function entriesOf(models: readonly CliModel[]): Map<string, KnownModel> {
       id,
       kind,
       displayName: kind === "agent" ? `Claude Code (${model.displayName})` : model.displayName,
+      // A name that is not the CLI's own short one costs a probe request when a spare takes it over.
+      launchModel: id === AGENT ? undefined : model.value,
       resolvedModel: model.resolvedModel,
       contextWindow: undefined,
       efforts: model.efforts,
@@ -124,7 +126,9 @@ function entriesOf(models: readonly CliModel[]): Map<string, KnownModel> {
   const named = models.filter((model) => model.value !== CLI_DEFAULT);
   for (const model of named) add(AGENT_PREFIX + model.value, "agent", model);
   for (const model of named) add(model.value, "chat", model);
+  for (const model of named) if (model.resolvedModel) add(model.resolvedModel, "chat", model);
   for (const model of models) if (model.resolvedModel) add(model.resolvedModel, "chat", model);
+  for (const model of named) if (model.resolvedModel) add(AGENT_PREFIX + model.resolvedModel, "agent", model, false);
   for (const model of models) if (model.resolvedModel) add(AGENT_PREFIX + model.resolvedModel, "agent", model, false);
   if (standard) add(CLI_DEFAULT, "chat", standard, false);
   return entries;

@@ -96,11 +96,13 @@ interface Member {
 
 /** Until it is measured. */
 const EXPECTED_MEMORY_BYTES = 140_000_000;
+/** The process that told what models there are. */
+const UNASKED_PROFILE = "described";
 const HOUSEKEEPING_MS = 5_000;
 /** Spares are booted when no process was asked for during this time: the request goes first. */
 const REFILL_QUIET_MS = 150;
-/** A boot takes about this long on two cores; the next spare waits for it. */
-const BOOT_MS = 700;
+/** Longest wait for a spare to boot before the next is started. */
+const BOOT_TIMEOUT_MS = 10_000;
 /** Weight of the newest turn in the estimate of how long a place stays taken. */
 const BUSY_ESTIMATE_WEIGHT = 0.2;
 
@@ -176,8 +178,11 @@ export class Pool implements ProcessSource {
       new AbortController().signal,
     );
     const member = [...this.members].find((entry) => entry.process === lease.process);
-    // Nobody has prompted it: it may be a spare again.
-    if (member) this.settle(member, "spare");
+    if (member) {
+      // Nobody has prompted it: it stays, for a conversation without a system prompt.
+      member.profile = UNASKED_PROFILE;
+      this.settle(member, "spare");
+    }
     return lease.initialized;
   }
 
@@ -408,7 +413,9 @@ export class Pool implements ProcessSource {
     const chat: ProcessNeed = { launch: this.deps.chatLaunch, initialize: {} };
     const profiles = this.recent.wanted(Date.now(), chat);
     const wanted = new Set(profiles.map((profile) => profile.key));
-    for (const spare of this.ranked("spare")) if (!wanted.has(spare.profile ?? "")) void this.end(spare);
+    for (const spare of this.ranked("spare")) {
+      if (!wanted.has(spare.profile ?? "") && spare.profile !== UNASKED_PROFILE) void this.end(spare);
+    }
     const kept = new Set(this.ranked("spare", "booting").map((member) => member.profile));
     this.refilling = true;
     try {
@@ -442,8 +449,9 @@ export class Pool implements ProcessSource {
       if (member.state === "busy") this.settle(member, "spare");
       return;
     }
-    // A process says nothing when it has booted; it can be taken meanwhile, it is only not faster yet.
-    await Promise.race([Bun.sleep(BOOT_MS), member.process.exited]);
+    // A process says nothing when it has booted, but it answers then. It can be taken meanwhile, it is only not faster
+    // yet; CLIs that refuse the question have booted too.
+    await member.process.control("apply_flag_settings", { settings: {} }, BOOT_TIMEOUT_MS).catch(() => undefined);
     if (member.state === "booting") this.settle(member, "spare");
   }
 }

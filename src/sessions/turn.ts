@@ -5,14 +5,15 @@
  *
  * Over 300 lines: one state machine whose states are read together.
  */
+
 import { createTurnReader, type TurnReader } from "../claude/events.ts";
 import type { ClaudeMessage } from "../claude/messages.ts";
+import { DEFAULT_SETTINGS } from "../claude/settings.ts";
 import type {
   ClaudeProcess,
   ClientCallRequest,
   ClientCallResult,
   ExitReport,
-  LiveSettings,
   PermissionPrompt,
   ProcessListener,
 } from "../claude/transport.ts";
@@ -21,25 +22,12 @@ import type { EndReason, TurnEnd, TurnEvent } from "../turn/events.ts";
 import type { AssistantBlock, ClientResultBlock, JsonObject, UserBlock } from "../turn/message.ts";
 import type { PartOptions, PartOutcome, Turn, TurnInput, TurnOptions } from "./contracts.ts";
 import { EventQueue } from "./event-queue.ts";
-import { canonicalJson } from "./history-hash.ts";
 import { StopFilter } from "./stop-filter.ts";
 
 /** An interrupted process that has not wound up after this long is ended. */
 const WIND_UP_MS = 5_000;
-const NEUTRAL: LiveSettings = {
-  maxOutputTokens: undefined,
-  effort: undefined,
-  thinkingOff: false,
-  extraBody: undefined,
-};
-
-/** What outlives a turn: settings stay until the next turn sets its own, cost is a sum over the process's life. */
-interface ProcessFacts {
-  settings: string;
-  costUsd: number;
-}
-const factsOf = new WeakMap<ClaudeProcess, ProcessFacts>();
-const NEUTRAL_KEY = canonicalJson(NEUTRAL as never);
+/** The CLI's cost is a sum over the process's life: what it was at the end of the turn before. */
+const costs = new WeakMap<ClaudeProcess, number>();
 
 /**
  * Begins a turn on a process that nobody else uses. The process must be idle (or freshly resumed) and stays its owner's:
@@ -48,6 +36,8 @@ const NEUTRAL_KEY = canonicalJson(NEUTRAL as never);
 export function runTurn(process: ClaudeProcess, input: TurnInput, options: TurnOptions): Turn {
   return new RunningTurn(process, input, options);
 }
+
+type ClientCallEvent = Extract<TurnEvent, { type: `client-call-${string}` }>;
 
 interface ClientCall {
   /** The CLI has asked for its result. */
@@ -67,7 +57,6 @@ class RunningTurn implements Turn {
   readonly settled: Promise<PartOutcome>;
   private readonly queue: EventQueue;
   private readonly reader: TurnReader;
-  private readonly facts: ProcessFacts;
   private part: PartOptions;
   private phase: "running" | "paused" | "over" = "running";
   private result: PartOutcome | undefined;
@@ -101,11 +90,10 @@ class RunningTurn implements Turn {
     const { promise, resolve } = Promise.withResolvers<PartOutcome>();
     this.settled = promise;
     this.settle = resolve;
-    this.facts = factsOf.get(process) ?? { settings: NEUTRAL_KEY, costUsd: 0 };
-    factsOf.set(process, this.facts);
     this.reader = createTurnReader({
-      clientTools: [...options.clientTools],
-      previousCostUsd: this.facts.costUsd,
+      clientTools: options.clientTools,
+      kind: process.launch.kind,
+      previousCostUsd: costs.get(process) ?? 0,
       structuredOutput: options.structuredOutput,
       followContinuations: process.launch.kind === "agent",
     });
@@ -194,13 +182,9 @@ class RunningTurn implements Turn {
     }
   }
 
-  /** A process keeps its settings until a turn wants others: the next turn resets what this one set. */
+  /** Always said, also when neutral: a process keeps what the turn before set. It costs nothing where nothing changes. */
   private async applySettings(): Promise<void> {
-    const settings = this.part.settings ?? NEUTRAL;
-    const key = canonicalJson(settings as never);
-    if (key === this.facts.settings) return;
-    await this.process.applySettings(settings);
-    this.facts.settings = key;
+    await this.process.applySettings(this.part.settings ?? DEFAULT_SETTINGS);
   }
 
   /** `turn-start` of a part, the client's signal, the watchdog. */
@@ -234,9 +218,10 @@ class RunningTurn implements Turn {
       events = [];
     }
     for (const event of events) this.take(event);
-    this.facts.costUsd = this.reader.totalCostUsd;
     if (this.phase === "running" && this.reader.callsReady) this.pause();
-    if (this.reader.settled) this.wound();
+    if (!this.reader.settled) return;
+    costs.set(this.process, this.reader.totalCostUsd);
+    this.wound();
   }
 
   /** Where the process stands, for resuming and branching. */
@@ -247,10 +232,7 @@ class RunningTurn implements Turn {
       (message.type === "system" && message.subtype === "init") ||
       (message.type === "result" && this.claudeSessionId === undefined)
     ) {
-      if (typeof message.session_id === "string" && message.session_id !== this.claudeSessionId) {
-        this.claudeSessionId = message.session_id;
-        this.options.begun?.(message.session_id);
-      }
+      if (typeof message.session_id === "string") this.claudeSessionId = message.session_id;
     }
   }
 
@@ -286,8 +268,8 @@ class RunningTurn implements Turn {
       case "client-call-start":
       case "client-call-delta":
       case "client-call-end":
-        if (!this.takeCall(event)) return;
-        break;
+        this.takeCall(event);
+        return;
       case "turn-end":
         this.finish(event);
         return;
@@ -308,8 +290,8 @@ class RunningTurn implements Turn {
     this.endByUs("stop-sequence", hit);
   }
 
-  /** False where the client must not see the call: it allows one at a time and has one. */
-  private takeCall(event: Extract<TurnEvent, { type: `client-call-${string}` }>): boolean {
+  /** A call beyond the one that the client allows is not shown; we answer it. */
+  private takeCall(event: ClientCallEvent): void {
     let call = this.calls.get(event.id);
     if (!call || event.type === "client-call-start") {
       const crowded = !this.part.parallelCalls && this.waiting.length > 0;
@@ -317,18 +299,15 @@ class RunningTurn implements Turn {
       this.calls.set(event.id, call);
       if (crowded) this.cut = true;
     }
-    if (event.type === "client-call-end") {
-      if (call.shown) {
-        this.answer.push({
-          type: "client-call",
-          id: event.id,
-          name: event.name,
-          input: parseArguments(event.arguments),
-        });
-      }
-      this.answerCall(event.id, call);
+    if (!call.shown) {
+      if (event.type === "client-call-end") this.answerCall(event.id, call);
+      return;
     }
-    return call.shown;
+    this.queue.push(event);
+    if (event.type === "client-call-end") {
+      const input = parseArguments(event.arguments);
+      this.answer.push({ type: "client-call", id: event.id, name: event.name, input });
+    }
   }
 
   private clientCall(request: ClientCallRequest): void {
@@ -387,10 +366,11 @@ class RunningTurn implements Turn {
       const agentStarted = this.reader.agentStarted;
       const message = "claude ended in the middle of the turn. Send the request again.";
       this.fail(
-        new DaemonError("claude_crashed", message, {
-          detail: agentStarted ? { agentStarted } : {},
-          cause: new Error(`exit ${report.code ?? report.signal}: ${report.stderrTail}`),
-        }),
+        report.failure ??
+          new DaemonError("claude_crashed", message, {
+            detail: agentStarted ? { agentStarted } : {},
+            cause: new Error(`exit ${report.code ?? report.signal}: ${report.stderrTail}`),
+          }),
       );
     }
     this.report("gone");

@@ -27,3 +27,20 @@ test("every supported platform has a sha512 of its own", () => {
 test("the lock file names no registry", async () => {
   expect(await Bun.file(`${root}bun.lock`).text()).not.toMatch(/https?:\/\//);
 });
+
+test("docs/dependencies.md names every dependency with its pinned version", async () => {
+  const manifest: Record<"dependencies" | "devDependencies", Record<string, string>> = await Bun.file(
+    `${root}package.json`,
+  ).json();
+  const rows = [...(await Bun.file(`${root}docs/dependencies.md`).text()).matchAll(/^\| `([^`]+)` +\| (\S+) +\|/gm)];
+  const documented = Object.fromEntries(rows.map((row) => [row[1], row[2]]));
+  expect(documented).toEqual({ ...manifest.dependencies, ...manifest.devDependencies });
+});
+
+test("one claude version: the tests', install.sh's and the image's", async () => {
+  const manifest: { devDependencies: Record<string, string> } = await Bun.file(`${root}package.json`).json();
+  const version = manifest.devDependencies["@anthropic-ai/claude-code"];
+  expect(/^CLAUDE_VERSION=(\S+)$/m.exec(installer)?.[1]).toBe(version);
+  const image = await Bun.file(`${root}Dockerfile`).text();
+  expect(/@anthropic-ai\/claude-code@(\S+)/.exec(image)?.[1]).toBe(version);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { InitializeResult } from "../../src/claude/transport.ts";
-import { createModelCatalog, launchModelOf } from "../../src/sessions/models.ts";
+import { createModelCatalog } from "../../src/sessions/models.ts";
 
 const model = (value: string, resolvedModel: string) => ({
   value,
@@ -43,11 +43,12 @@ test("agents come first, then what the CLI lists, short names before full ids", 
 
 test("ids, full ids, `:latest` and aliases resolve; the CLI gets its own short name", async () => {
   const { catalog } = catalogOf({ "gpt-4o": "claude-code:haiku" });
-  expect(launchModelOf(await catalog.get("claude-code:latest"))).toBeUndefined();
-  expect(launchModelOf(await catalog.get("claude-code:haiku"))).toBe("haiku");
-  expect(launchModelOf(await catalog.get("haiku:latest"))).toBe("haiku");
+  expect((await catalog.get("claude-code:latest")).launchModel).toBeUndefined();
+  expect((await catalog.get("claude-code:haiku")).launchModel).toBe("haiku");
+  expect((await catalog.get("haiku:latest")).launchModel).toBe("haiku");
   expect((await catalog.get("gpt-4o:latest")).kind).toBe("agent");
   expect((await catalog.get("claude-haiku-9")).kind).toBe("chat");
+  expect((await catalog.get("claude-haiku-9")).launchModel).toBe("haiku");
   expect((await catalog.get("claude-code:claude-haiku-9")).kind).toBe("agent");
 });
 

@@ -1,0 +1,128 @@
+/** The whole engine on the real claude and a scripted API, in a home of its own. */
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { featuresOf } from "../../src/claude/features.ts";
+import { launchClaude } from "../../src/claude/process.ts";
+import type { LaunchOptions } from "../../src/claude/transport.ts";
+import { createEngine, type Engine, type EngineDeps, type EngineOptions } from "../../src/sessions/engine.ts";
+import { collect, type TurnResult } from "../../src/turn/collect.ts";
+import type { TurnEvent } from "../../src/turn/events.ts";
+import type { AssistantBlock, Message } from "../../src/turn/message.ts";
+import type { TurnRequest } from "../../src/turn/request.ts";
+import { quietLogger } from "../claude/harness.ts";
+import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
+import { CLAUDE_PATH, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
+
+export interface Running extends AsyncDisposable {
+  engine: Engine;
+  api: AnthropicApi;
+  home: ClaudeHome;
+  /** Every process that was started, oldest first. */
+  launches: LaunchOptions[];
+  ask(request: Partial<TurnRequest> & { messages: Message[] }): AsyncIterable<TurnEvent>;
+  answer(request: Partial<TurnRequest> & { messages: Message[] }): Promise<TurnResult>;
+}
+
+export interface RunningOptions {
+  pool?: Partial<EngineOptions["pool"]>;
+  options?: Partial<EngineOptions>;
+  deps?: Partial<EngineDeps>;
+  environment?: Record<string, string>;
+}
+
+const VERSION = "2.1.330";
+
+/** No spares unless asked for: a test then knows which processes there are. */
+export async function startEngine(given: RunningOptions = {}): Promise<Running> {
+  const api = startAnthropicApi();
+  const home = await createClaudeHome();
+  const launches: LaunchOptions[] = [];
+  const transcriptDirectory = join(dirname(home.path), "transcripts");
+  await mkdir(transcriptDirectory, { mode: 0o700 });
+  const engine = createEngine(
+    {
+      launch: (options) => {
+        launches.push(options);
+        return launchClaude(options, {
+          claude: { path: CLAUDE_PATH, version: VERSION, features: featuresOf(VERSION) },
+          environment: home.environment(api.url, given.environment),
+          passEnv: ["IS_SANDBOX"],
+          own: { ports: [], hosts: [] },
+          instanceId: `test-${crypto.randomUUID()}`,
+          logger: quietLogger,
+          track: () => undefined,
+          untrack: () => undefined,
+        });
+      },
+      claude: { version: VERSION, features: featuresOf(VERSION) },
+      chatDirectory: home.cwd,
+      transcriptDirectory,
+      fingerprint: async () => undefined,
+      agent: () => {
+        throw new Error("this test has no agents");
+      },
+      log: quietLogger,
+      ...given.deps,
+    },
+    {
+      pool: { limit: 8, memoryLimitBytes: 8e9, chatSpares: 0, profileSpares: 0, ...given.pool },
+      aliases: {},
+      forwardSampling: false,
+      stallTimeoutMs: 300_000,
+      ...given.options,
+    },
+  );
+  const ask: Running["ask"] = (request) => engine.run(turnRequest(request));
+  return {
+    engine,
+    api,
+    home,
+    launches,
+    ask,
+    answer: (request) => collect(ask(request)),
+    async [Symbol.asyncDispose]() {
+      await engine.close();
+      await api[Symbol.asyncDispose]();
+      await home[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export function turnRequest(request: Partial<TurnRequest> & { messages: Message[] }): TurnRequest {
+  return {
+    model: "opus",
+    system: undefined,
+    tools: [],
+    toolChoice: { type: "auto" },
+    parallelToolCalls: true,
+    output: {},
+    claudeCode: {},
+    unsupported: [],
+    optionNames: {},
+    retry: { attempt: 0 },
+    signal: new AbortController().signal,
+    ...request,
+  };
+}
+
+export const user = (...texts: string[]): Message => ({
+  role: "user",
+  content: texts.map((text) => ({ type: "text", text })),
+});
+
+export const said = (text: string): Message => ({ role: "assistant", content: [{ type: "text", text }] });
+
+/** What a client puts back into its history after an answer. */
+export function asHistory(result: TurnResult): Message {
+  const content: AssistantBlock[] = [];
+  for (const block of result.blocks) {
+    if (block.type === "text") content.push({ type: "text", text: block.text });
+    if (block.type === "client-call") {
+      content.push({ type: "client-call", id: block.id, name: block.name, input: JSON.parse(block.arguments) });
+    }
+  }
+  return { role: "assistant", content };
+}
+
+export const textOfResult = (result: TurnResult): string =>
+  result.blocks.map((block) => (block.type === "text" ? block.text : "")).join("");
