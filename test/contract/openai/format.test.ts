@@ -1,6 +1,7 @@
 import { expect } from "bun:test";
 import { createOpenAiRoutes } from "../../../src/api/openai/routes.ts";
 import { describeFormat, type FormatUnderTest } from "../describe-format.ts";
+import { describeGolden } from "../golden.ts";
 import { framesOf, textOf } from "./read.ts";
 
 const statuses: FormatUnderTest["statuses"] = {
@@ -72,4 +73,11 @@ describeFormat({
       .filter((data) => data !== "[DONE]")
       .map((data) => (JSON.parse(data) as { choices: { text: string }[] }).choices[0]?.text ?? "")
       .join(""),
+});
+
+describeGolden({
+  name: "OpenAI chat completions",
+  folder: `${import.meta.dir}/cases`,
+  path: "/v1/chat/completions",
+  mount: createOpenAiRoutes,
 });
