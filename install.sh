@@ -172,9 +172,11 @@ find_bun() {
   BUN=$cache/bun
 }
 
+# Where the daemon looks too, the most usual places.
 find_claude() {
   for CLAUDE in "${CLAUDE_CODE_DAEMON_CLAUDE:-}" "$(command -v claude 2>/dev/null || true)" "$HOME/.local/bin/claude" \
-    "$HOME/.claude/local/claude"; do
+    "$HOME/.claude/local/claude" "$HOME/.bun/bin/claude" "$HOME/.npm-global/bin/claude" "$HOME/.volta/bin/claude" \
+    "$HOME"/.nvm/versions/node/*/bin/claude /opt/homebrew/bin/claude /usr/local/bin/claude; do
     case $CLAUDE in /*) if [ -x "$CLAUDE" ]; then return 0; fi ;; esac
   done
   CLAUDE=

@@ -22,7 +22,6 @@ const NEEDS = {
   setpriv: () => tool("setpriv", "util-linux"),
   registry: () =>
     runs(["npm", "view", "bun@1.4.5", "version"]) ? undefined : "the npm registry does not answer (npm view bun)",
-  strings: () => tool("strings", "binutils"),
   /** Installed and allowed to make namespaces here. */
   bubblewrap: () =>
     tool("bwrap", "bubblewrap") ??
