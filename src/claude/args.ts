@@ -14,8 +14,9 @@ const MODE = /^(default|acceptEdits|plan|dontAsk|bypassPermissions)$/;
 /** A tool name, or one with a rule in parentheses: `Bash(git log *)`. No nesting, so that the CLI's list splits as ours. */
 const TOOL_RULE = /^[A-Za-z][A-Za-z0-9_*-]{0,199}(\([^()\p{C}]{1,500}\))?$/u;
 const TRANSCRIPT = /^\/[^\p{C}]{1,4000}\.jsonl$/u;
-/** Rules are gitignore patterns: a path with their special characters would deny something else than we mean. */
-const DENY_PATH = /^\/[^\p{C}*?[\]{}()!\\]{1,4000}$/u;
+const DENY_PATH = /^\/[^\p{C}]{1,4000}$/u;
+/** Rules are patterns, and escaping fails for some characters: `?` stands for any one of them, and denies a little more. */
+const PATTERN_CHARACTERS = /[*?[\]{}()!\\]/g;
 const MAX_RULES = 200;
 const MAX_TURNS = 100_000;
 
@@ -38,7 +39,7 @@ function rules(name: string, values: readonly string[]): string {
 /** Settings of our own that outrank the user's: the agent's tools stay out of the daemon's state. */
 function settingsJson(denyPaths: readonly string[]): string {
   const deny = denyPaths.flatMap((path) => {
-    const clean = checked("denyPaths", path, DENY_PATH).replace(/\/+$/, "");
+    const clean = checked("denyPaths", path, DENY_PATH).replace(/\/+$/, "").replace(PATTERN_CHARACTERS, "?");
     return [`Read(/${clean}/**)`, `Edit(/${clean}/**)`];
   });
   return JSON.stringify({ permissions: { deny } });

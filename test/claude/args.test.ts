@@ -95,8 +95,8 @@ for (const [name, launch] of HOLES) {
 test("rules that would split, paths that would match something else, numbers that are none", () => {
   const wrong = ["Bash(a),Bash(b)", "Bash(a) Read", "Bash((a))", "Read,--settings={}", "Bash(a", "9Tool"];
   for (const rule of wrong) expect(() => toArgs({ ...AGENT, allowedTools: [rule] }), rule).toThrow(/has a form/);
-  for (const path of ["relative", "/a/*", "/a/[b]", "/a/(b)", "/a/{b}"])
-    expect(() => toArgs({ ...AGENT, denyPaths: [path] }), path).toThrow(/has a form/);
+  expect(() => toArgs({ ...AGENT, denyPaths: ["relative"] })).toThrow(/has a form/);
+  expect(toArgs({ ...AGENT, denyPaths: ["/a (1)/[b]\\c"] }).at(-1)).toContain('"Read(//a ?1?/?b??c/**)"');
   for (const maxTurns of [0, -1, 1.5, Number.NaN, 1e9])
     expect(() => toArgs({ ...AGENT, maxTurns })).toThrow(/max_turns/);
   expect(() => toArgs({ ...AGENT, allowedTools: Array.from({ length: 201 }, () => "Read") })).toThrow(/at most 200/);

@@ -147,7 +147,12 @@ test("an untrusted project runs nothing: no hook, no key helper, no MCP server, 
 
 test("the daemon's state is closed to the agent's tools, to mentions and through links", async () => {
   await using api = startAnthropicApi();
-  await using state = await createTmpDir("state-");
+  await using parent = await createTmpDir("state-");
+  const state = {
+    path: parent.join("my [state] (1)"),
+    join: (name: string) => `${parent.join("my [state] (1)")}/${name}`,
+  };
+  await mkdir(state.path);
   const secret = state.join("token");
   await Bun.write(secret, "very-secret-token");
   await using driven = await drive({
