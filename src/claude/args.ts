@@ -3,6 +3,7 @@
  * that no value can ever be read as a flag; prompts, system prompts and schemas never come here (stdin carries them).
  */
 import { DaemonError } from "../errors.ts";
+import type { JsonObject } from "../turn/message.ts";
 import type { LaunchOptions } from "./transport.ts";
 
 /** Server name of the client's tools; allow rules use the long form `mcp__client__x` even where the model sees `x`. */
@@ -36,13 +37,19 @@ function rules(name: string, values: readonly string[]): string {
   return values.map((value) => checked(name, value, TOOL_RULE)).join(",");
 }
 
-/** Settings of our own that outrank the user's: the agent's tools stay out of the daemon's state. */
-function settingsJson(denyPaths: readonly string[]): string {
-  const deny = denyPaths.flatMap((path) => {
+/** What of the user's settings would show in a chat; their login is all that is wanted. */
+const ONLY_LOGIN: JsonObject = { disableAllHooks: true, outputStyle: "default", language: "" };
+
+/** Settings of our own, which outrank the user's; undefined where there is nothing to say. */
+function settingsJson(options: LaunchOptions): string | undefined {
+  const settings: JsonObject = options.kind === "chat" && options.userLogin === true ? { ...ONLY_LOGIN } : {};
+  // The agent's tools stay out of the daemon's state.
+  const deny = (options.denyPaths ?? []).flatMap((path) => {
     const clean = checked("denyPaths", path, DENY_PATH).replace(/\/+$/, "").replace(PATTERN_CHARACTERS, "?");
     return [`Read(/${clean}/**)`, `Edit(/${clean}/**)`];
   });
-  return JSON.stringify({ permissions: { deny } });
+  if (deny.length > 0) settings.permissions = { deny };
+  return Object.keys(settings).length === 0 ? undefined : JSON.stringify(settings);
 }
 
 /** The argv after the binary. Throws `invalid_request` for a value outside its pattern. */
@@ -55,7 +62,8 @@ export function toArgs(options: LaunchOptions): string[] {
     "--include-partial-messages",
   ];
   if (options.kind === "chat") {
-    args.push("--tools=", "--setting-sources=", "--strict-mcp-config", "--disable-slash-commands");
+    const sources = options.userLogin === true ? "user" : "";
+    args.push("--tools=", `--setting-sources=${sources}`, "--strict-mcp-config", "--disable-slash-commands");
   } else {
     if (!options.trusted) args.push("--setting-sources=user", "--strict-mcp-config");
     args.push("--permission-prompt-tool=stdio");
@@ -87,7 +95,7 @@ export function toArgs(options: LaunchOptions): string[] {
   // Otherwise a resumed process answers before it knows its system prompt and tools.
   if (options.answerInterrupted === true) args.push("--await-initialize");
   if (!options.persist) args.push("--no-session-persistence");
-  if (options.denyPaths !== undefined && options.denyPaths.length > 0)
-    args.push(`--settings=${settingsJson(options.denyPaths)}`);
+  const settings = settingsJson(options);
+  if (settings !== undefined) args.push(`--settings=${settings}`);
   return args;
 }

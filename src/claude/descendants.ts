@@ -85,16 +85,28 @@ export async function listDescendants(pid: number): Promise<ProcessIdentity[]> {
   return found;
 }
 
-/** Processes whose environment says `NAME=value`. Only on Linux; a few milliseconds of reading. */
-export async function listMarked(name: string, value: string): Promise<ProcessIdentity[]> {
-  if (!onLinux) return [];
+/** Values that mark one process and nothing else; a shorter one could be anybody's. */
+const MARKER_VALUE = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
+
+/** Whether an environment, as the kernel shows it, holds `NAME=value` as one whole entry. */
+export function carries(environment: string, name: string, value: string): boolean {
   const wanted = `${name}=${value}\0`;
+  return environment.startsWith(wanted) || environment.includes(`\0${wanted}`);
+}
+
+/**
+ * Processes whose environment says `NAME=value`. Only on Linux; a few milliseconds of reading. What it finds is killed,
+ * so it finds nothing at all where init, our parent or we ourselves would be among it: that marker marks no child of ours.
+ */
+export async function listMarked(name: string, value: string): Promise<ProcessIdentity[]> {
+  if (!onLinux || !MARKER_VALUE.test(value)) return [];
   const found: ProcessIdentity[] = [];
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    if (!Number.isInteger(pid)) continue;
     const environment = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "");
-    if (!environment.startsWith(wanted) && !environment.includes(`\0${wanted}`)) continue;
+    if (!carries(environment, name, value)) continue;
+    if (pid === 1 || pid === process.pid || pid === process.ppid) return [];
     const identity = await identify(pid);
     if (identity) found.push(identity);
   }

@@ -93,6 +93,7 @@ export function toEnvironment(options: LaunchOptions, source: EnvironmentSource)
     // A history too long must be said, not summarized behind the client's back.
     environment.DISABLE_AUTO_COMPACT = "1";
     environment.CLAUDE_CODE_DISABLE_AUTO_MEMORY = "1";
+    environment.CLAUDE_CODE_DISABLE_CLAUDE_MDS = "1";
   }
   if (options.answerInterrupted === true) {
     environment.CLAUDE_CODE_RESUME_INTERRUPTED_TURN = "1";

@@ -18,6 +18,11 @@ export interface LaunchOptions {
   model?: string;
   /** Agent: load project settings, hooks, CLAUDE.md and MCP servers of `cwd`. Only for trusted workspaces. */
   trusted: boolean;
+  /**
+   * Chat: read the user's settings, for their login alone (`apiKeyHelper`, a provider's variables); hooks, memory, style and
+   * language in them have no effect. For users who are logged in through settings; their `model` needs ours beside it.
+   */
+  userLogin?: boolean;
   permissionMode?: PermissionMode;
   allowedTools?: string[];
   disallowedTools?: string[];

@@ -25,6 +25,17 @@ test("a chat process has no tools, no settings, no memory", () => {
   ]);
 });
 
+test("a chat process with the user's login takes nothing else from the user's settings", () => {
+  expect(toArgs({ ...CHAT, userLogin: true }).slice(STREAM.length)).toEqual([
+    "--tools=",
+    "--setting-sources=user",
+    "--strict-mcp-config",
+    "--disable-slash-commands",
+    "--no-session-persistence",
+    '--settings={"disableAllHooks":true,"outputStyle":"default","language":""}',
+  ]);
+});
+
 test("an agent in a trusted workspace runs as in the terminal, in another one without the project's settings", () => {
   expect(toArgs({ ...AGENT, trusted: true })).toEqual([...STREAM, "--permission-prompt-tool=stdio"]);
   expect(toArgs(AGENT)).toEqual([
