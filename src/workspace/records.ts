@@ -11,7 +11,7 @@ export type FileState =
   | { kind: "file"; blob: string; executable: boolean }
   | { kind: "link"; blob: string }
   | { kind: "large"; bytes: number; stamp: string; executable: boolean }
-  | { kind: "unknown"; reason: string };
+  | { kind: "unknown"; reason: string; stamp?: string };
 
 /** One path that a turn changed, relative to the workspace. */
 export interface PathChange {
@@ -35,9 +35,14 @@ export interface ChangeRecord {
   notice?: string;
   /** What undo restores, a renamed file as two paths. */
   paths: PathChange[];
+  /** Directories that the turn made (deepest first): undo removes those it leaves empty. */
+  directories: { path: string; rawPath?: string }[];
 }
 
-/** One turn's watch over its workspace. It satisfies `ChangeTracker` of sessions/contracts.ts. */
+/**
+ * One turn's watch over its workspace. It satisfies `ChangeTracker` of sessions/contracts.ts. A turn whose `before` is
+ * never called (it used no tool) costs nothing and has changed nothing.
+ */
 export interface TurnChanges {
   /**
    * Takes the before-state, once, however often it is called; never rejects. It need not have settled before the prompt
