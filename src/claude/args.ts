@@ -4,6 +4,7 @@
  */
 import { DaemonError } from "../errors.ts";
 import type { JsonObject } from "../turn/message.ts";
+import type { ClaudeFeatures } from "./features.ts";
 import type { LaunchOptions } from "./transport.ts";
 
 /** Server name of the client's tools; allow rules use the long form `mcp__client__x` even where the model sees `x`. */
@@ -53,7 +54,7 @@ function settingsJson(options: LaunchOptions): string | undefined {
 }
 
 /** The argv after the binary. Throws `invalid_request` for a value outside its pattern. */
-export function toArgs(options: LaunchOptions): string[] {
+export function toArgs(options: LaunchOptions, features: Partial<ClaudeFeatures> = {}): string[] {
   const args = [
     "-p",
     "--input-format=stream-json",
@@ -91,9 +92,11 @@ export function toArgs(options: LaunchOptions): string[] {
     if (at !== undefined) args.push(`--resume-session-at=${checked("resume", at, UUID)}`);
     if (fork === true) args.push("--fork-session");
   }
+  if (options.freshSystemPrompt === true && features.systemPromptSnapshot === true)
+    args.push("--system-prompt-snapshot=off");
   if (options.sessionId !== undefined) args.push(`--session-id=${checked("session_id", options.sessionId, UUID)}`);
   // Otherwise a resumed process answers before it knows its system prompt and tools.
-  if (options.answerInterrupted === true) args.push("--await-initialize");
+  if (options.answerInterrupted === true && features.awaitInitialize === true) args.push("--await-initialize");
   if (!options.persist) args.push("--no-session-persistence");
   const settings = settingsJson(options);
   if (settings !== undefined) args.push(`--settings=${settings}`);

@@ -10,6 +10,8 @@ export interface ClaudeFeatures {
   clientComposed: boolean;
   /** `--await-initialize`: a resumed process answers its history only once it knows its system prompt and tools. */
   awaitInitialize: boolean;
+  /** Records a session's system prompt, and sends the record whatever a later launch says; can be told not to. */
+  systemPromptSnapshot: boolean;
 }
 
 /** Under, at or over: below 0, 0, above 0. Pre-release suffixes do not count. */
@@ -27,5 +29,6 @@ export function featuresOf(version: string): ClaudeFeatures {
   return {
     clientComposed: compareVersions(version, "2.1.248") >= 0,
     awaitInitialize: compareVersions(version, "2.1.330") >= 0,
+    systemPromptSnapshot: compareVersions(version, "2.1.260") >= 0,
   };
 }

@@ -88,7 +88,7 @@ class Claude implements ClaudeProcess {
       processMarker: this.#marker,
       own: deps.own,
     });
-    this.#child = spawn([deps.claude.path, ...toArgs(options)], options.cwd, environment);
+    this.#child = spawn([deps.claude.path, ...toArgs(options, deps.claude.features)], options.cwd, environment);
     this.pid = this.#child.pid;
     deps.track(this.pid);
     this.#logger = deps.logger.child({ pid: this.pid });

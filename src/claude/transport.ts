@@ -29,6 +29,8 @@ export interface LaunchOptions {
   maxTurns?: number;
   /** Continue a stored session or a transcript file; `at` cuts after that line's uuid; `fork` gives it a new id. */
   resume?: { from: string; at?: string; fork?: boolean };
+  /** Render the system prompt anew although the resumed session has recorded one (from 2.1.260; before, none is). */
+  freshSystemPrompt?: boolean;
   /** Session id to use (UUID) for a new or forked session. */
   sessionId?: string;
   /** Write the session to claude's own store, so that `claude --resume` knows it. */

@@ -119,6 +119,8 @@ export interface TurnOptions extends PartOptions {
   /** The model as the client named it. */
   model: string;
   permissions: PermissionBroker;
+  /** Told as soon as the CLI says which session of its own this is: what a killed daemon resumes. Must not throw. */
+  begun?: (claudeSessionId: string) => void;
   changes: ChangeTracker | undefined;
   /** Names of what the process was offered as the client's tools; every other tool is Claude's own. */
   clientTools: readonly string[];

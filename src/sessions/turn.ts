@@ -232,7 +232,10 @@ class RunningTurn implements Turn {
       (message.type === "system" && message.subtype === "init") ||
       (message.type === "result" && this.claudeSessionId === undefined)
     ) {
-      if (typeof message.session_id === "string") this.claudeSessionId = message.session_id;
+      if (typeof message.session_id === "string" && message.session_id !== this.claudeSessionId) {
+        this.claudeSessionId = message.session_id;
+        this.options.begun?.(message.session_id);
+      }
     }
   }
 

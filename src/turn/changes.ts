@@ -1,3 +1,5 @@
+import type { JsonObject } from "./message.ts";
+
 /** One file that a turn changed: true of the disk, whatever made the change (design.md 7). */
 export interface FileChange {
   /** Relative to the workspace, with `/`. */
@@ -16,4 +18,20 @@ export interface FileChange {
   ignored?: boolean;
   /** Set where another session shares the workspace: `own` was surely made by this turn, `during` only while it ran. */
   attribution?: "own" | "during";
+}
+
+/** A changed file as every endpoint shows it. */
+export function changeToWire(change: FileChange): JsonObject {
+  return {
+    path: change.path,
+    status: change.status,
+    ...(change.previousPath === undefined ? {} : { previous_path: change.previousPath }),
+    additions: change.additions,
+    deletions: change.deletions,
+    binary: change.binary,
+    ...(change.diff === undefined ? {} : { diff: change.diff }),
+    ...(change.diffTruncated === undefined ? {} : { diff_truncated: change.diffTruncated }),
+    ...(change.ignored === undefined ? {} : { ignored: change.ignored }),
+    ...(change.attribution === undefined ? {} : { attribution: change.attribution }),
+  };
 }

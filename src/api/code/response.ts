@@ -1,7 +1,7 @@
 /** What a run looks like to clients: one object, or the same as server-sent events. Pure. */
 import type { ExecutionEvent, ExecutionResult, Language } from "../../exec/contract.ts";
+import { changeToWire } from "../../turn/changes.ts";
 import type { JsonObject } from "../../turn/message.ts";
-import { toWireChange } from "../shared/extensions.ts";
 import { sseEvent } from "../shared/sse.ts";
 
 export function toExecutionObject(result: ExecutionResult, sandboxed: boolean): JsonObject {
@@ -19,7 +19,7 @@ export function toExecutionObject(result: ExecutionResult, sandboxed: boolean): 
     timed_out: result.limitHit === "time",
     limit_hit: result.limitHit ?? null,
     sandboxed,
-    files_changed: result.filesChanged?.map(toWireChange) ?? null,
+    files_changed: result.filesChanged?.map(changeToWire) ?? null,
     blocked_paths: result.blockedPaths,
   };
 }

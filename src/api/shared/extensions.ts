@@ -1,5 +1,5 @@
 /** Our additions, the same in every format: the `claude_code` object, its headers, and what an answer reports. */
-import type { FileChange } from "../../turn/changes.ts";
+import { changeToWire } from "../../turn/changes.ts";
 import type { TurnEnd } from "../../turn/events.ts";
 import type { JsonObject } from "../../turn/message.ts";
 import { type ClaudeCodeOptions, PERMISSION_MODES, type PermissionMode } from "../../turn/request.ts";
@@ -86,28 +86,12 @@ export function readExtensions(value: unknown, headers: Headers): ClaudeCodeOpti
   };
 }
 
-/** A changed file as every endpoint shows it. */
-export function toWireChange(change: FileChange): JsonObject {
-  return {
-    path: change.path,
-    status: change.status,
-    ...(change.previousPath === undefined ? {} : { previous_path: change.previousPath }),
-    additions: change.additions,
-    deletions: change.deletions,
-    binary: change.binary,
-    ...(change.diff === undefined ? {} : { diff: change.diff }),
-    ...(change.diffTruncated === undefined ? {} : { diff_truncated: change.diffTruncated }),
-    ...(change.ignored === undefined ? {} : { ignored: change.ignored }),
-    ...(change.attribution === undefined ? {} : { attribution: change.attribution }),
-  };
-}
-
 /** The `claude_code` object of an answer (design.md 5). Unknown values are absent. */
 export function toWireExtension(turn: { turnId: string; sessionId: string | undefined }, end: TurnEnd): JsonObject {
   return {
     ...(turn.sessionId === undefined ? {} : { session_id: turn.sessionId }),
     turn_id: turn.turnId,
-    ...(end.filesChanged === undefined ? {} : { files_changed: end.filesChanged.map(toWireChange) }),
+    ...(end.filesChanged === undefined ? {} : { files_changed: end.filesChanged.map(changeToWire) }),
     permission_denials: end.permissionDenials.map((denial) => ({
       tool: denial.tool,
       tool_use_id: denial.toolUseId,
