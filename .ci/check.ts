@@ -2,8 +2,10 @@
  * Every check and test, in one run: format and lint, types, shell scripts, `bun test`. Goes on after a failure, so that one
  * run shows everything, and ends with the totals, each static check counted as one.
  */
+import { existsSync } from "node:fs";
 
-const SHELL_SCRIPTS = ["install.sh", ".ci/run", ".ci/test.sh"];
+/** Beside every file named `.sh`. */
+const NAMELESS_SHELL_SCRIPTS = [".ci/run", "bin/claude-code-daemon"];
 /** What test/preload.ts sets holds for the first file only (Bun 1.4.5); the flag holds for all. */
 const TEST_TIMEOUT_MS = 60_000;
 /** Enough to hold the summary that `bun test` ends with. */
@@ -63,11 +65,19 @@ async function runTests(patterns: string[]): Promise<Totals> {
   return totals;
 }
 
+/** Every shell script of the repository. */
+function shellScripts(): string[] {
+  const named = ["*.sh", ".ci/*.sh", "{bench,bin,src,test}/**/*.sh"].flatMap((pattern) => [
+    ...new Bun.Glob(pattern).scanSync({ dot: true }),
+  ]);
+  return [...named, ...NAMELESS_SHELL_SCRIPTS.filter((path) => existsSync(path))].sort();
+}
+
 const totals: Totals = { passed: 0, failed: 0, skipped: 0 };
 const checks: [string, string[]][] = [
   ["format and lint", [bun, "node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "."]],
   ["types", [bun, "node_modules/typescript/bin/tsc", "--noEmit"]],
-  ["shell scripts", ["shellcheck", "--shell=sh", ...SHELL_SCRIPTS]],
+  ["shell scripts", ["shellcheck", "--shell=sh", ...shellScripts()]],
 ];
 for (const [title, command] of checks) {
   if (command[0] === "shellcheck" && Bun.which("shellcheck") === null) {
