@@ -94,6 +94,9 @@ export async function compare(
     else if (ageOf(snapshot, path) === "touched") await here(path, HIDDEN);
   }
   for (const [path, before] of snapshot.aside) await here(path, before);
+  for (const path of snapshot.missing) {
+    if (!listed.has(path) && findObstacle(snapshot.cwd, path) === undefined) await here(path, { kind: "absent" });
+  }
   return { changes, nested: found.nested.map((path) => snapshot.at + path) };
 }
 

@@ -78,6 +78,11 @@ export class Scope {
   #ignoreStamp: string | undefined;
   /** Submodules: directories that the index names, and git does not look into. */
   gitlinks: RawPath[] = [];
+  /**
+   * Paths (from the work tree) that the user tracks and our index does not name: to be read again, or not on disk. Were
+   * they ignored, git would not tell of them.
+   */
+  readonly unnamed = new Set<RawPath>();
   /** When the last snapshot began, Unix milliseconds: the base index was true then. */
   verifiedAt = 0;
 
@@ -196,6 +201,7 @@ export class Scope {
     const stamp = userIndex === undefined ? "none" : stampOf(userIndex);
     if (stamp === this.#seededFrom) return;
     this.gitlinks = [];
+    this.unnamed.clear();
     if (userIndex !== undefined) {
       await rm(this.baseIndex, { force: true });
       // Objects of another format cannot be alternates: everything is then read once.
@@ -239,6 +245,7 @@ export class Scope {
     }
     drop.push(...(await findConverted(this.#deps.git, this, settings, all)));
     if (drop.length > 0) {
+      for (const entry of drop) this.unnamed.add(entry.path);
       const input = joinNul(new Set(drop.map((entry) => entry.path)));
       const place = this.place(this.workTree, copy);
       const result = await this.#deps.git.run(place, ["update-index", "-z", "--force-remove", "--stdin"], { input });

@@ -8,7 +8,7 @@
 import { accessSync, constants, existsSync, lstatSync, type Stats } from "node:fs";
 import { link, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { MAX_FILE_BYTES, readState, sameState } from "./contents.ts";
+import { findObstacle, MAX_FILE_BYTES, readState, sameState, statOf } from "./contents.ts";
 import type { Git } from "./git.ts";
 import { type IndexEntry, readIndex } from "./index-file.ts";
 import { joinNul, onDisk, type RawPath, splitNul } from "./paths.ts";
@@ -32,6 +32,8 @@ export interface ScopeSnapshot {
   index: string;
   /** What the index does not hold: large and unreadable files. */
   aside: Map<RawPath, FileState>;
+  /** Files that the user tracks and that were not on disk. */
+  missing: Set<RawPath>;
   /** Unix milliseconds, before the first look. */
   startedAt: number;
 }
@@ -134,9 +136,9 @@ export interface SnapshotDeps {
  */
 export async function takeSnapshot(
   deps: SnapshotDeps,
-  place: Omit<ScopeSnapshot, "aside" | "startedAt">,
+  place: Omit<ScopeSnapshot, "aside" | "missing" | "startedAt">,
 ): Promise<{ snapshot: ScopeSnapshot; nested: RawPath[] }> {
-  const snapshot: ScopeSnapshot = { ...place, aside: new Map(), startedAt: Date.now() };
+  const snapshot: ScopeSnapshot = { ...place, aside: new Map(), missing: new Set(), startedAt: Date.now() };
   const { scope, index } = snapshot;
   await scope.prepare();
   await mkdir(dirname(index), { recursive: true });
@@ -150,14 +152,29 @@ export async function takeSnapshot(
   for (const { path, status } of found.dirty) stage.add(path, status === "D" ? "remove" : "add");
   for (const { path } of unseen) stage.add(path, "renew");
   for (const path of found.untracked) stage.add(path, "add");
+  const prefix = scope.prefixOf(snapshot.cwd);
+  if (scope.repository)
+    for (const { path, status } of found.dirty) if (status === "D") scope.unnamed.add(prefix + path);
+  const unnamed = [...scope.unnamed].filter((path) => path.startsWith(prefix));
+  for (const path of unnamed) {
+    const relative = path.slice(prefix.length);
+    const there = findObstacle(snapshot.cwd, relative) === undefined && isFileOrLink(onDisk(snapshot.cwd, relative));
+    if (there) stage.add(relative, "renew");
+    else snapshot.missing.add(relative);
+  }
   const isRule = (path: RawPath) => path === ".gitignore" || path.endsWith("/.gitignore");
   const rulesMoved = found.dirty.some(({ path }) => isRule(path)) || found.untracked.some(isRule);
   if (scope.ignoreRulesChanged() || rulesMoved) await stage.dropIgnored();
   if (await stage.run()) await publish(scope, index);
+  for (const path of unnamed) if (!snapshot.missing.has(path.slice(prefix.length))) scope.unnamed.delete(path);
   scope.verifiedAt = snapshot.startedAt;
-  const links = scope.gitlinks.map((path) => path.slice(scope.prefixOf(snapshot.cwd).length));
-  const inside = scope.gitlinks.map((path) => path.startsWith(scope.prefixOf(snapshot.cwd)));
-  return { snapshot, nested: [...found.nested, ...links.filter((_, position) => inside[position])] };
+  const links = scope.gitlinks.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+  return { snapshot, nested: [...found.nested, ...links] };
+}
+
+function isFileOrLink(path: Buffer): boolean {
+  const found = statOf(path);
+  return found !== undefined && (found.isFile() || found.isSymbolicLink());
 }
 
 /** Makes the index of this snapshot the one that the next begins with. */

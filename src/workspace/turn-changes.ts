@@ -191,7 +191,15 @@ export class WorkspaceTurn implements TurnChanges {
         const scope = await this.#deps.scopeAt(cwd);
         await scope.exclusive(() => scope.prepare());
         const index = join(this.#deps.turnDirectory, "none.index");
-        waiting.push({ scope, cwd, at: `${path}/`, index, aside: new Map(), startedAt: this.#startedAt });
+        waiting.push({
+          scope,
+          cwd,
+          at: `${path}/`,
+          index,
+          aside: new Map(),
+          missing: new Set(),
+          startedAt: this.#startedAt,
+        });
       }
     }
     for (const [path, before] of this.#noted) {

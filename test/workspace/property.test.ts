@@ -15,7 +15,7 @@ import {
 import { dirname } from "node:path";
 import fc from "fast-check";
 import { toRaw } from "../../src/workspace/paths.ts";
-import { rawPathOf } from "../../src/workspace/undo.ts";
+import { rawPathOf } from "../../src/workspace/restore.ts";
 import { bytes, createPlace, git, linkTo, newTurnId, readTree, write } from "./tree.ts";
 
 const directories = ["", "a/", "a/b/", "c/", "build/", toRaw("ü/")];
@@ -192,14 +192,14 @@ test("whatever is done to whatever tree, the list is what really changed, and un
             // It was there but ignored: only its age may tell, so both words are right.
             expected.set(name, !shownBefore.has(name) && old !== undefined ? "?" : status);
           }
-          const told = new Map<string, string>();
+          const seen = new Map<string, string>();
           for (const change of turn.record?.paths ?? []) {
             const name = rawPathOf(change);
             const status =
               change.after.kind === "absent" ? "deleted" : change.before.kind === "absent" ? "added" : "modified";
-            told.set(name, expected.get(name) === "?" ? "?" : status);
+            seen.set(name, expected.get(name) === "?" ? "?" : status);
           }
-          expect([...told].sort()).toEqual([...expected].sort());
+          expect([...seen].sort()).toEqual([...expected].sort());
           // The list says the same, a renamed file in one entry.
           const listed = (files ?? []).flatMap(({ path, previousPath }) =>
             previousPath === undefined ? [path] : [path, previousPath],
@@ -213,6 +213,15 @@ test("whatever is done to whatever tree, the list is what really changed, and un
               const old = before.get(name);
               if (old === undefined) restored.delete(name);
               else restored.set(name, old);
+            }
+            // A file became a directory with ignored files in it: those are not the turn's to delete.
+            const told = new Set(expected.keys());
+            const foreign = [...after.keys()].filter((name) => !told.has(name));
+            if ([...told].some((name) => before.has(name) && foreign.some((other) => other.startsWith(`${name}/`)))) {
+              const refused = await place.changes.undo(record, { undoId: newTurnId() });
+              expect(refused).toMatchObject({ applied: false, conflicts: [{ reason: "unsafe" }] });
+              expect([...readTree(workspace)].sort()).toEqual([...after].sort());
+              continue;
             }
             const preview = await place.changes.undo(record, { undoId: newTurnId(), dryRun: true });
             expect(preview.conflicts).toEqual([]);
