@@ -7,7 +7,7 @@ import type { SessionOptions, SessionRecord, TurnRecord } from "../store/records
 import type { TurnEvent } from "../turn/events.ts";
 import type { ClientResultBlock, JsonObject, UserBlock } from "../turn/message.ts";
 import type { ClientTool, PermissionMode } from "../turn/request.ts";
-import type { PartOptions, PartOutcome } from "./contracts.ts";
+import type { PartOptions, PartOutcome, StartKind } from "./contracts.ts";
 
 export const SESSION_STATUSES = ["idle", "running", "waiting_permission", "waiting_tool", "closed"] as const;
 export type SessionStatus = (typeof SESSION_STATUSES)[number];
@@ -61,6 +61,8 @@ export interface AgentSession {
   readonly process: "live" | "none";
   /** What the last part of a turn left behind; undefined before the first. */
   readonly outcome: PartOutcome | undefined;
+  /** How the running (or last) turn came to its process. */
+  readonly startKind: StartKind | undefined;
   /** Client calls that a paused turn waits for. */
   readonly waiting: readonly string[];
 

@@ -4,17 +4,18 @@ import type { ClaudeInstallation } from "../claude/locate.ts";
 import { writeTranscript } from "../claude/transcript.ts";
 import type { ClaudeProcess, InitializeResult, LaunchOptions } from "../claude/transport.ts";
 import type { Logger } from "../log.ts";
-import type { TurnEvent } from "../turn/events.ts";
-import type { TurnRequest } from "../turn/request.ts";
+import type { Store } from "../store/store.ts";
+import type { Message } from "../turn/message.ts";
 import type { TurnRunner } from "../turn/runner.ts";
-import type { PoolStatus } from "./contracts.ts";
+import type { AgentSessions } from "./agent-sessions.ts";
+import type { PoolStatus, ProcessSource } from "./contracts.ts";
 import { Conversations } from "./conversations.ts";
 import { type EngineMetrics, MetricsRecorder } from "./metrics.ts";
-import { createModelCatalog, type LearningCatalog, type ResolvedModel } from "./models.ts";
+import { createModelCatalog, type LearningCatalog } from "./models.ts";
 import { DEFAULT_POOL_OPTIONS, Pool, type PoolOptions } from "./pool.ts";
 import { createTurnRunner } from "./runner.ts";
 
-export interface EngineDeps {
+export interface EngineDeps<Sessions extends AgentSessions> {
   launch(options: LaunchOptions): ClaudeProcess;
   /** Transcripts carry the version, as the CLI's own lines do. */
   claude: Pick<ClaudeInstallation, "version" | "features">;
@@ -23,11 +24,10 @@ export interface EngineDeps {
   /** Private (0700), not inside `chatDirectory`: histories wait here for the process that resumes them. */
   transcriptDirectory: string;
   fingerprint(launch: LaunchOptions): Promise<string | undefined>;
-  agent(
-    request: TurnRequest,
-    model: ResolvedModel,
-    engine: { pool: Pool; metrics: MetricsRecorder },
-  ): AsyncIterable<TurnEvent>;
+  /** The sessions that agent conversations are; their processes come from the given source. */
+  sessions(processes: ProcessSource, models: LearningCatalog): Sessions;
+  /** Where agent conversations stood; survives a restart. */
+  prefixes: Store["prefixes"];
   log: Logger;
 }
 
@@ -38,9 +38,10 @@ export interface EngineOptions {
   stallTimeoutMs: number;
 }
 
-export interface Engine {
+export interface Engine<Sessions extends AgentSessions> {
   run: TurnRunner;
   models: LearningCatalog;
+  sessions: Sessions;
   pool: Pool;
   status(): PoolStatus;
   metrics(): EngineMetrics;
@@ -53,7 +54,10 @@ export interface Engine {
 }
 
 /** Nothing is started before `warm` or the first request. Whoever creates it closes it. */
-export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
+export function createEngine<Sessions extends AgentSessions>(
+  deps: EngineDeps<Sessions>,
+  options: EngineOptions,
+): Engine<Sessions> {
   const metrics = new MetricsRecorder();
   // The same flags for every chat: one spare serves requests with and without tools.
   const chatLaunch: LaunchOptions = {
@@ -74,30 +78,35 @@ export function createEngine(deps: EngineDeps, options: EngineOptions): Engine {
     { ...DEFAULT_POOL_OPTIONS, ...options.pool },
   );
   const models = createModelCatalog({ describe: () => pool.describe(), aliases: options.aliases });
+  const sessions = deps.sessions(pool, models);
+  const writeHistory = (messages: readonly Message[], model: string) =>
+    writeTranscript(deps.transcriptDirectory, messages, {
+      sessionId: crypto.randomUUID(),
+      cwd: deps.chatDirectory,
+      version: deps.claude.version,
+      model,
+    });
+  const answersHistory = deps.claude.features.awaitInitialize;
+  const agent = { sessions, prefixes: deps.prefixes, writeTranscript: writeHistory, answersHistory, metrics };
   const run = createTurnRunner({
     models,
     chat: {
       pool,
       conversations: new Conversations(),
       launch: chatLaunch,
-      writeTranscript: (messages, model) =>
-        writeTranscript(deps.transcriptDirectory, messages, {
-          sessionId: crypto.randomUUID(),
-          cwd: deps.chatDirectory,
-          version: deps.claude.version,
-          model,
-        }),
-      answersHistory: deps.claude.features.awaitInitialize,
+      writeTranscript: writeHistory,
+      answersHistory,
       stallTimeoutMs: options.stallTimeoutMs,
       metrics,
     },
-    agent: (request, model) => deps.agent(request, model, { pool, metrics }),
+    agent,
     forwardSampling: options.forwardSampling,
     metrics,
   });
   return {
     run,
     models,
+    sessions,
     pool,
     status: () => pool.status(),
     metrics: () => metrics.snapshot(),

@@ -4,6 +4,7 @@ import { DaemonError, toDaemonError } from "../errors.ts";
 import type { TurnEvent } from "../turn/events.ts";
 import type { TurnRequest } from "../turn/request.ts";
 import type { TurnRunner } from "../turn/runner.ts";
+import { type AgentDeps, runAgent } from "./agent.ts";
 import { type ChatDeps, isFormatRefusal, runChat } from "./chat.ts";
 import type { MetricsRecorder } from "./metrics.ts";
 import type { LearningCatalog, ResolvedModel } from "./models.ts";
@@ -12,8 +13,7 @@ import { planOptions } from "./options.ts";
 export interface TurnRunnerDeps {
   models: LearningCatalog;
   chat: ChatDeps;
-  /** Runs a turn of an agent model; undefined where the daemon has no workspaces at all. */
-  agent(request: TurnRequest, model: ResolvedModel): AsyncIterable<TurnEvent>;
+  agent: AgentDeps;
   /** `[models] sampling = "forward"`. */
   forwardSampling: boolean;
   metrics: MetricsRecorder;
@@ -55,7 +55,7 @@ async function* run(
     throw new DaemonError("invalid_request", "messages: at least one is needed.", { detail: { param: "messages" } });
   }
   const model = await deps.models.get(request.model);
-  if (model.kind === "agent") yield* deps.agent(request, model);
+  if (model.kind === "agent") yield* runAgent(request, model, deps.agent);
   else yield* runChatModel(request, model, deps, refusals);
 }
 

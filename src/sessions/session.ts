@@ -23,6 +23,7 @@ import type {
   PartOutcome,
   ProcessNeed,
   ProcessSource,
+  StartKind,
   Turn,
   TurnInput,
   TurnOptions,
@@ -87,6 +88,7 @@ export class Session implements AgentSession {
   /** What the live process was last told; a plan that was approved changes it under us. */
   private leaseModel: string | undefined;
   private leaseMode: PermissionMode | undefined;
+  startKind: StartKind | undefined;
   private current: Job | undefined;
   private readonly jobs = new Map<string, Job>();
   private start: OpenConversation["start"];
@@ -440,6 +442,7 @@ export class Session implements AgentSession {
         if (this.leaseMode !== mode) await lease.process.setPermissionMode(mode);
         this.leaseModel = model;
         this.leaseMode = mode;
+        this.startKind = "live";
         return lease;
       } catch (error) {
         deps.log.warn("a live process could not be reused", { session: this.id, problem: String(error) });
@@ -450,6 +453,7 @@ export class Session implements AgentSession {
     const resume = await this.resumeOf();
     const launch = resume === undefined ? need.launch : { ...need.launch, resume };
     this.lease = await deps.processes.acquire({ ...need, launch }, signal);
+    this.startKind = this.lease.start;
     this.leaseKey = key;
     this.leaseModel = model;
     this.leaseMode = mode;

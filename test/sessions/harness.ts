@@ -5,6 +5,10 @@ import { featuresOf } from "../../src/claude/features.ts";
 import { launchClaude } from "../../src/claude/process.ts";
 import type { LaunchOptions } from "../../src/claude/transport.ts";
 import { createEngine, type Engine, type EngineDeps, type EngineOptions } from "../../src/sessions/engine.ts";
+import { type RegistryDeps, SessionRegistry } from "../../src/sessions/registry.ts";
+import { createTerminalSessions } from "../../src/sessions/terminal.ts";
+import { runTurn } from "../../src/sessions/turn.ts";
+import { openSqliteStore } from "../../src/store/sqlite-store.ts";
 import { collect, type TurnResult } from "../../src/turn/collect.ts";
 import type { TurnEvent } from "../../src/turn/events.ts";
 import type { AssistantBlock, Message } from "../../src/turn/message.ts";
@@ -14,7 +18,9 @@ import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.t
 import { CLAUDE_PATH, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
 
 export interface Running extends AsyncDisposable {
-  engine: Engine;
+  engine: Engine<SessionRegistry>;
+  /** Where agents work. */
+  workspace: string;
   api: AnthropicApi;
   home: ClaudeHome;
   /** Every process that was started, oldest first. */
@@ -26,7 +32,8 @@ export interface Running extends AsyncDisposable {
 export interface RunningOptions {
   pool?: Partial<EngineOptions["pool"]>;
   options?: Partial<EngineOptions>;
-  deps?: Partial<EngineDeps>;
+  deps?: Partial<EngineDeps<SessionRegistry>>;
+  registry?: Partial<RegistryDeps>;
   environment?: Record<string, string>;
 }
 
@@ -37,6 +44,9 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
   const api = startAnthropicApi();
   const home = await createClaudeHome();
   const launches: LaunchOptions[] = [];
+  const workspace = join(dirname(home.path), "workspace");
+  await mkdir(workspace);
+  const store = openSqliteStore({ path: join(dirname(home.path), "state", "state.db"), log: quietLogger });
   const transcriptDirectory = join(dirname(home.path), "transcripts");
   await mkdir(transcriptDirectory, { mode: 0o700 });
   const engine = createEngine(
@@ -58,9 +68,26 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
       chatDirectory: home.cwd,
       transcriptDirectory,
       fingerprint: async () => undefined,
-      agent: () => {
-        throw new Error("this test has no agents");
-      },
+      prefixes: store.prefixes,
+      sessions: (processes, models) =>
+        new SessionRegistry({
+          store,
+          processes,
+          runTurn,
+          changes: undefined,
+          modelFlag: async (name) => (await models.get(name)).launchModel,
+          isTrusted: async () => false,
+          denyPaths: [],
+          stallTimeoutMs: 300_000,
+          log: quietLogger,
+          now: Date.now,
+          resolveWorkspace: async (asked) => asked ?? workspace,
+          terminal: createTerminalSessions(join(home.path, ".claude")),
+          permissionWaitMs: 60_000,
+          defaultPermissionMode: "acceptEdits",
+          bypassAllowed: false,
+          ...given.registry,
+        }),
       log: quietLogger,
       ...given.deps,
     },
@@ -78,10 +105,13 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
     api,
     home,
     launches,
+    workspace,
     ask,
     answer: (request) => collect(ask(request)),
     async [Symbol.asyncDispose]() {
+      await engine.sessions.close();
       await engine.close();
+      await store.close();
       await api[Symbol.asyncDispose]();
       await home[Symbol.asyncDispose]();
     },
