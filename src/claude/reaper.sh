@@ -66,6 +66,7 @@ snapshot() {
     table=$(ps -A -o pid=,ppid=,pgid=,stat=,lstart= | awk '$4 !~ /^Z/ {
       start = $5; for (i = 6; i <= NF; i++) start = start "_" $i
       printf " %s/%s/%s/%s/%s_", $1, $2, $3, $3, start }')
+    # shellcheck disable=SC2009 # pgrep cannot match the environment, which -E appends to the command
     marked=$(ps -A -E -ww -o pid=,command= | grep -F -e "$marker" | awk '{ print $1 }')
   fi
 }

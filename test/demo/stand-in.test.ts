@@ -83,3 +83,22 @@ test("a structured answer fits the schema", async () => {
   const run = await runClaude("who are you", ["--tools=", `--json-schema=${JSON.stringify(schema)}`]);
   expect(run.result.structured_output).toEqual({ name: "stand-in" });
 });
+
+test("nothing that could send claude to a real provider, login or proxy gets through", () => {
+  const redirecting = [
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CONFIG_DIR",
+    "AWS_PROFILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+  ];
+  const base = { ...Object.fromEntries(redirecting.map((name) => [name, "real"])), PATH: "/bin", HOME: "/home/me" };
+  const environment = standInEnvironment(base, { url: "http://127.0.0.1:1", home: "/tmp/own" });
+  expect(Object.values(environment)).not.toContain("real");
+  expect(environment).toMatchObject({ PATH: "/bin", HOME: "/tmp/own", ANTHROPIC_BASE_URL: "http://127.0.0.1:1" });
+});
