@@ -42,9 +42,12 @@ export const WIRE_ERRORS = {
 /** The API's own words for an overflow, with the two numbers clients want to read. */
 const TOO_LONG = /(\d+) tokens > (\d+)/;
 
+/** The catalog's own first sentence; what follows it lists the models there are. */
+const SAYS_THE_SAME = /^The model ".*?" does not exist here\. /;
+
 function toMessage(error: DaemonError, model: string | undefined): string {
   if (error.code === "model_not_found" && model !== undefined) {
-    return `The model \`${model}\` does not exist or you do not have access to it. ${error.message}`;
+    return `The model \`${model}\` does not exist or you do not have access to it. ${error.message.replace(SAYS_THE_SAME, "")}`;
   }
   if (error.code !== "context_length_exceeded") return error.message;
   const numbers = TOO_LONG.exec(error.message);

@@ -34,15 +34,15 @@ const SILENT = new Set([
   "prediction",
 ]);
 /** What a field means where it is left out: sent with this value it changes nothing. */
-const NEUTRAL: Record<string, (value: unknown) => boolean> = {
-  frequency_penalty: (value) => value === 0,
-  presence_penalty: (value) => value === 0,
-  logprobs: (value) => value === false,
-  top_logprobs: (value) => value === 0,
-  logit_bias: (value) => typeof value === "object" && Object.keys(value ?? {}).length === 0,
-  service_tier: (value) => value === "auto" || value === "default",
-  store: (value) => value === false,
-};
+const NEUTRAL = new Map<string, (value: unknown) => boolean>([
+  ["frequency_penalty", (value) => value === 0],
+  ["presence_penalty", (value) => value === 0],
+  ["logprobs", (value) => value === false],
+  ["top_logprobs", (value) => value === 0],
+  ["logit_bias", (value) => typeof value === "object" && Object.keys(value ?? {}).length === 0],
+  ["service_tier", (value) => value === "auto" || value === "default"],
+  ["store", (value) => value === false],
+]);
 /** Names in the header and in a strict refusal; more are of no use to anyone. */
 const MAX_UNSUPPORTED = 32;
 const MAX_NAME_CHARS = 64;
@@ -50,7 +50,7 @@ const MAX_NAME_CHARS = 64;
 function findUnsupported(body: object, silent: ReadonlySet<string>): string[] {
   const names: string[] = [];
   for (const [name, value] of Object.entries(body)) {
-    if (silent.has(name) || value === null || value === undefined || NEUTRAL[name]?.(value)) continue;
+    if (silent.has(name) || value === null || value === undefined || NEUTRAL.get(name)?.(value)) continue;
     if (names.length < MAX_UNSUPPORTED) names.push(name.slice(0, MAX_NAME_CHARS));
   }
   return names;
