@@ -16,6 +16,7 @@ import type { SessionEvent } from "./events.ts";
 export interface EventFrame {
   seq: number;
   type: string;
+  turnId: string | undefined;
   /** The JSON object, `seq` in it. */
   text: string;
 }
@@ -69,6 +70,10 @@ function isDelta(event: SessionEvent): event is SessionEvent & { text: string } 
   return event.type === "code_delta" || event.type === "thinking_delta";
 }
 
+function turnIdOf(event: JsonObject): string | undefined {
+  return typeof event.turn_id === "string" ? event.turn_id : undefined;
+}
+
 /** The frame of a stored row for a watcher that has seen everything up to `after`. */
 function toFrame(record: EventRecord, after: number): EventFrame {
   let { event } = record;
@@ -77,7 +82,8 @@ function toFrame(record: EventRecord, after: number): EventFrame {
     event = { ...event, text: String(event.text).slice(seen) };
   }
   const { type, ...rest } = event;
-  return { seq: record.seq, type: String(type), text: JSON.stringify({ type, seq: record.seq, ...rest }) };
+  const { seq } = record;
+  return { seq, type: String(type), turnId: turnIdOf(event), text: JSON.stringify({ type, seq, ...rest }) };
 }
 
 export interface HubDeps {
@@ -119,7 +125,7 @@ export class Hub {
     if (this.watchers.size === 0) return;
     const { type, ...rest } = event;
     const text = JSON.stringify({ type, seq, session_id: this.deps.sessionId, ...rest });
-    const frame: EventFrame = { seq, type, text };
+    const frame: EventFrame = { seq, type, turnId: turnIdOf(event), text };
     for (const watcher of this.watchers) {
       if (watcher.deliver(frame)) continue;
       this.watchers.delete(watcher);

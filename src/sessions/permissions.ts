@@ -16,6 +16,8 @@ const MODE_AFTER_PLAN: PermissionMode = "acceptEdits";
 
 /** How long a prompt waits for a person, unless the config says otherwise. */
 export const DEFAULT_PERMISSION_WAIT_MS = 5 * 60_000;
+/** Whoever answers prompts may be away this long (a page that reloads) before nobody is there. */
+const ANSWERER_GRACE_MS = 10_000;
 /** Prompts that wait at once in one session (parallel tools); one more is denied. */
 const MAX_PENDING = 32;
 
@@ -51,11 +53,20 @@ export interface PendingPermission {
 
 export interface PermissionsDeps {
   waitMs: number;
+  graceMs?: number;
   /** The config allows bypassPermissions. */
   bypassAllowed: boolean;
   now(): number;
   /** A person's answer has changed the mode that the session goes on in. */
   modeChanged(mode: PermissionMode): void;
+}
+
+/** Throws `forbidden`: no request switches on what the config has not. */
+export function assertBypassAllowed(allowed: boolean): void {
+  if (allowed) return;
+  throw new DaemonError("forbidden", "bypassPermissions is switched off. The daemon's config can allow it.", {
+    detail: { param: "permission_mode" },
+  });
 }
 
 interface Waiting extends PendingPermission {
@@ -111,13 +122,14 @@ export class SessionPermissions implements PermissionBroker {
 
   constructor(private readonly deps: PermissionsDeps) {}
 
-  /** Somebody says that they answer prompts, until the returned function is called. */
+  /** Somebody says that they answer prompts, until a moment after the returned function is called. */
   addAnswerer(): () => void {
     this.answerers++;
     let active = true;
     return () => {
-      if (active) this.answerers--;
+      if (!active) return;
       active = false;
+      setTimeout(() => this.answerers--, this.deps.graceMs ?? ANSWERER_GRACE_MS).unref();
     };
   }
 
@@ -189,9 +201,7 @@ export class SessionPermissions implements PermissionBroker {
         ...(decision.interrupt === true ? { interrupt: true } : {}),
       };
     }
-    if (decision.permissionMode === "bypassPermissions" && !this.deps.bypassAllowed) {
-      throw new DaemonError("forbidden", "bypassPermissions is switched off. The daemon's config can allow it.");
-    }
+    if (decision.permissionMode === "bypassPermissions") assertBypassAllowed(this.deps.bypassAllowed);
     const updatedInput =
       prompt.tool === QUESTION_TOOL ? answerQuestions(prompt, decision) : (decision.updatedInput ?? prompt.input);
     const updatedPermissions = this.remembered(prompt, decision);

@@ -10,7 +10,7 @@ import type { PermissionMode } from "../turn/request.ts";
 import type { ChangeRecord, UndoOptions, UndoResult } from "../workspace/records.ts";
 import type { AgentSessions, OpenConversation, OpenSession, SessionStatus } from "./agent-sessions.ts";
 import { Hub, seqAfterCrash } from "./hub.ts";
-import { SessionPermissions } from "./permissions.ts";
+import { assertBypassAllowed, SessionPermissions } from "./permissions.ts";
 import { Session, type SessionDeps } from "./session.ts";
 import type { TerminalSession, TerminalSessions } from "./terminal.ts";
 
@@ -21,8 +21,6 @@ export interface RegistryDeps extends SessionDeps {
   terminal: TerminalSessions;
   permissionWaitMs: number;
   defaultPermissionMode: PermissionMode;
-  /** The config allows bypassPermissions. */
-  bypassAllowed: boolean;
 }
 
 /** A session in memory costs a few KB; those that nothing needs are let go of past this many. */
@@ -131,6 +129,11 @@ export class SessionRegistry implements AgentSessions {
     return loading;
   }
 
+  /** The real directory that a client's words mean. Throws what confinement throws. */
+  resolve(workspace: string): Promise<string> {
+    return this.deps.resolveWorkspace(workspace);
+  }
+
   /** Throws `not_found`. */
   async require(id: string): Promise<Session> {
     const session = await this.get(id);
@@ -226,11 +229,7 @@ export class SessionRegistry implements AgentSessions {
   ): Promise<Session> {
     const { deps } = this;
     const permissionMode = options.permissionMode ?? deps.defaultPermissionMode;
-    if (permissionMode === "bypassPermissions" && !deps.bypassAllowed) {
-      throw new DaemonError("forbidden", "bypassPermissions is switched off. The daemon's config can allow it.", {
-        detail: { param: "permission_mode" },
-      });
-    }
+    if (permissionMode === "bypassPermissions") assertBypassAllowed(deps.bypassAllowed);
     // Named before anything is stored: an unknown model is no session.
     await deps.modelFlag(options.model);
     const workspace = await deps.resolveWorkspace(options.workspace);

@@ -29,7 +29,7 @@ import type {
   TurnOptions,
 } from "./contracts.ts";
 import type { Hub } from "./hub.ts";
-import type { SessionPermissions } from "./permissions.ts";
+import { assertBypassAllowed, type SessionPermissions } from "./permissions.ts";
 import type { TerminalSessions } from "./terminal.ts";
 import { addUsage, TurnJournal } from "./turn-journal.ts";
 import { type Entry, TurnLine } from "./turn-line.ts";
@@ -47,6 +47,8 @@ export interface SessionDeps {
   isTrusted(workspace: string): Promise<boolean>;
   /** Claude's own store of sessions. */
   terminal: Pick<TerminalSessions, "exists">;
+  /** The config allows bypassPermissions. */
+  bypassAllowed: boolean;
   /** Paths the agent's tools may never read. */
   denyPaths: string[];
   stallTimeoutMs: number;
@@ -161,6 +163,11 @@ export class Session implements AgentSession {
     yield* this.relay(job, turn);
   }
 
+  /** Whether that turn runs or waits; without an id, whether one does. */
+  isRunning(turnId?: string): boolean {
+    return turnId === undefined ? this.jobs.size > 0 : this.jobs.has(turnId);
+  }
+
   async interrupt(turnId?: string): Promise<boolean> {
     const job = turnId === undefined ? this.current : this.jobs.get(turnId);
     if (!job) return false;
@@ -201,6 +208,7 @@ export class Session implements AgentSession {
         "This session is closed. Create one that resumes its claude_session_id.",
       );
     }
+    if (input.permissionMode === "bypassPermissions") assertBypassAllowed(deps.bypassAllowed);
     const problem = deps.store.problem();
     if (problem !== undefined) {
       throw new DaemonError("overloaded", problem, { detail: { reason: "storage_full" } });

@@ -13,7 +13,7 @@ export interface JsonBody {
 }
 
 /** Deeper than any schema or tool argument in use; keeps every recursive reader of the value off the stack's end. */
-const MAX_DEPTH = 500;
+export const MAX_DEPTH = 500;
 const MIB = 1024 * 1024;
 
 /**
@@ -59,7 +59,8 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-function isDeeperThan(value: object, levels: number): boolean {
+/** Whether anything in it nests deeper. */
+export function isDeeperThan(value: object, levels: number): boolean {
   if (levels === 0) return true;
   if (Array.isArray(value)) {
     for (const item of value) {
