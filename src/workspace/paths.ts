@@ -39,6 +39,6 @@ export function splitNul(output: Buffer): RawPath[] {
 export const joinNul = (paths: Iterable<RawPath>): Buffer =>
   Buffer.from([...paths].map((path) => `${path}\0`).join(""), "latin1");
 
-/** Whether `path` is `directory` or below; "" is the workspace itself. */
+/** Whether `path` is `directory` or below. */
 export const isBelow = (directory: RawPath, path: RawPath): boolean =>
-  directory === "" || path === directory || path.startsWith(`${directory}/`);
+  path === directory || path.startsWith(`${directory}/`);

@@ -46,7 +46,8 @@ export interface TurnDeps {
   shared(): boolean;
   /** Tells of a failure: what to say to a person. */
   failed(phase: "before" | "after", error: unknown): string;
-  ended(): void;
+  /** The turn is closed; `forgotten` settles when nothing of it is left. */
+  ended(forgotten: Promise<void>): void;
 }
 
 export class WorkspaceTurn implements TurnChanges {
@@ -70,15 +71,6 @@ export class WorkspaceTurn implements TurnChanges {
 
   get record(): ChangeRecord | undefined {
     return this.#record;
-  }
-
-  /** Whether this turn's own edit tools changed it; for turns that share the workspace. */
-  announced(path: RawPath): boolean {
-    return this.#noted.has(path);
-  }
-
-  get begun(): boolean {
-    return this.#before !== undefined;
   }
 
   before(): Promise<void> {
@@ -248,11 +240,13 @@ export class WorkspaceTurn implements TurnChanges {
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
-    void Promise.all([this.#before, this.#after]).then(async () => {
-      await this.#kept.close();
-      await dropTurn(this.#deps.turnDirectory);
-      this.#deps.ended();
-    });
+    this.#deps.ended(this.#forget());
+  }
+
+  async #forget(): Promise<void> {
+    await Promise.all([this.#before, this.#after]);
+    await this.#kept.close();
+    await dropTurn(this.#deps.turnDirectory);
   }
 }
 

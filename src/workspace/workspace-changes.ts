@@ -73,7 +73,7 @@ class TrackedWorkspaces implements WorkspaceChanges {
   readonly #active = new Set<ActiveTurn>();
   readonly #unable = new Map<string, { until: number; notice: string }>();
   readonly #sweptAt = new Map<string, number>();
-  readonly #sweeps = new Set<Promise<void>>();
+  readonly #endings = new Set<Promise<void>>();
 
   constructor(options: WorkspaceChangesOptions, git: Git | undefined) {
     this.#options = options;
@@ -100,7 +100,7 @@ class TrackedWorkspaces implements WorkspaceChanges {
       scopeAt: (directory) => this.#scopeAt(git, directory),
       shared: () => active.shared,
       failed: (phase, error) => this.#failed(workspace, phase, error),
-      ended: () => this.#ended(active),
+      ended: (forgotten) => this.#ended(active, forgotten),
     });
     const active: ActiveTurn = { turn, workspace, shared: false };
     for (const other of this.#active) {
@@ -125,7 +125,7 @@ class TrackedWorkspaces implements WorkspaceChanges {
   async close(): Promise<void> {
     for (const { turn } of this.#active) turn.close();
     await this.#git?.close();
-    await Promise.all(this.#sweeps);
+    await Promise.all(this.#endings);
   }
 
   get #turns(): string {
@@ -185,15 +185,17 @@ class TrackedWorkspaces implements WorkspaceChanges {
     return notice;
   }
 
-  #ended(active: ActiveTurn): void {
+  #ended(active: ActiveTurn, forgotten: Promise<void>): void {
     this.#active.delete(active);
+    const { workspace } = active;
     const now = Date.now();
-    if (now - (this.#sweptAt.get(active.workspace) ?? 0) < SWEEP_INTERVAL_MS) return;
-    this.#sweptAt.set(active.workspace, now);
-    const sweep = this.#sweep(active.workspace, now)
-      .catch((error) => this.#options.log.warn("old undo contents could not be removed", { error: String(error) }))
-      .finally(() => this.#sweeps.delete(sweep));
-    this.#sweeps.add(sweep);
+    const due = now - (this.#sweptAt.get(workspace) ?? 0) >= SWEEP_INTERVAL_MS;
+    if (due) this.#sweptAt.set(workspace, now);
+    const ending = forgotten
+      .then(() => (due ? this.#sweep(workspace, now) : undefined))
+      .catch((error) => this.#options.log.warn("what a turn left could not be removed", { error: String(error) }))
+      .finally(() => this.#endings.delete(ending));
+    this.#endings.add(ending);
   }
 
   async #sweep(workspace: string, now: number): Promise<void> {

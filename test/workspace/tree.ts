@@ -23,7 +23,7 @@ export function readTree(directory: string, skip = (path: string) => path === ".
   const tree = new Map<string, string>();
   const walk = (at: string) => {
     const here = bytes(at === "" ? directory : `${directory}/${at}`);
-    for (const name of readdirSync(here, { encoding: "buffer" })) {
+    for (const name of readdirSync(here, { encoding: "buffer" }).sort(Buffer.compare)) {
       const path = at === "" ? name.toString("latin1") : `${at}/${name.toString("latin1")}`;
       if (skip(name.toString("latin1"))) continue;
       const full = bytes(`${directory}/${path}`);
