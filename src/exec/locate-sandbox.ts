@@ -1,5 +1,6 @@
 /** Finds out, once, which sandbox works on this machine, and says how to get one where none does. */
 import { lstatSync, readlinkSync, realpathSync } from "node:fs";
+import { createProcessGroup } from "./cgroup.ts";
 import { SYSTEM_PREFIXES } from "./languages.ts";
 import { bubblewrapArgv, type SandboxOptions, seatbeltProfile } from "./sandbox.ts";
 
@@ -16,6 +17,8 @@ export interface Sandbox {
 
 export type SandboxState = { sandbox: Sandbox; problem: undefined } | { sandbox: undefined; problem: string };
 
+const ROOT_PROBLEM =
+  "The daemon runs as root here, whose processes can only be bounded through a writable cgroup, and there is none. Run it as another user, or allow unsandboxed runs with exec.allow_unsandboxed in the config.";
 const PROBE_TIMEOUT_MS = 5_000;
 const SEATBELT = "/usr/bin/sandbox-exec";
 
@@ -65,6 +68,11 @@ async function locateBubblewrap(path: string): Promise<SandboxState> {
   for (const nestedNamespaces of [false, true]) {
     const argv = bubblewrapArgv(program, { ...probe, scratchBytes: 4096, nestedNamespaces }, links);
     const result = await works([...argv, "/bin/sh", "-c", ":"]);
+    if (result.ok && process.getuid?.() === 0) {
+      const group = createProcessGroup(`claude-code-daemon-probe-${process.pid}`, 2);
+      if (!group) return { sandbox: undefined, problem: ROOT_PROBLEM };
+      await group.remove();
+    }
     if (result.ok) {
       const wrap: Sandbox["wrap"] = (command, options) => [
         ...bubblewrapArgv(program, { ...options, nestedNamespaces }, links),

@@ -1,7 +1,9 @@
 /** One run: its directories, its environment, its process tree, and the bounds that end it. */
 import { mkdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
+import { setPriority } from "node:os";
 import { dirname, join } from "node:path";
+import { createProcessGroup } from "./cgroup.ts";
 import type { ChangesWatch, ExecutionEvent, ExecutionRequest, ExecutionResult, LimitHit } from "./contract.ts";
 import { placeFiles, removeTree } from "./directories.ts";
 import type { Interpreter } from "./languages.ts";
@@ -15,6 +17,8 @@ import { measureTree } from "./watch.ts";
 const EXECUTION_MARKER = "CLAUDE_CODE_DAEMON_EXECUTION";
 /** How often a run's memory and processes are measured: a tree can outgrow its limit for this long. */
 const MEASURE_INTERVAL_MS = 50;
+/** Nice value of a run, so that however many processes it makes, the daemon gets its turn to end them. */
+const RUN_NICE = 10;
 /** A run that writes this many times its kept output is ended. */
 const FLOOD_FACTOR = 64;
 const SCRATCH_BYTES = 64 * 1024 * 1024;
@@ -178,14 +182,22 @@ function start(
         temporary,
       )
     : command;
+  // Two more than the run may have: the sandbox's own.
+  const group = process.getuid?.() === 0 ? createProcessGroup(id, limits.processes + 2) : undefined;
   const startedAt = performance.now();
-  const child = Bun.spawn(argv, {
+  const child = Bun.spawn(group?.wrap(argv) ?? argv, {
     cwd: workDirectory,
     env: sandbox?.kind === "bubblewrap" ? {} : environment,
     stdin: request.stdin ?? "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
+
+  try {
+    setPriority(child.pid, RUN_NICE);
+  } catch {
+    // It has ended already.
+  }
 
   let limitHit: LimitHit | undefined;
   const end = () => child.kill("SIGKILL");
@@ -226,6 +238,7 @@ function start(
     // A sandbox's processes die with its first one; without a sandbox they must be looked for.
     if (sandbox?.kind !== "bubblewrap") await deps.endStragglers(child.pid, EXECUTION_MARKER, id);
     const [stdout, stderr] = await outputs;
+    await group?.remove();
     const reported = typeof child.signalCode === "string" ? child.signalCode : null;
     const signal = reported ?? (sandbox?.kind === "bubblewrap" ? signalOf(exitCode) : null);
     return {

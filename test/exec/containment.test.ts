@@ -43,9 +43,16 @@ sandboxed("a fork bomb ends at the limit of processes and leaves none", async ()
   await using directory = await createTmpDir();
   const marker: readonly [string, string] = ["CLAUDE_CODE_DAEMON_SESSION", crypto.randomUUID()];
   const code = "bomb() { bomb | bomb & }; bomb; sleep 20";
-  const result = await resultOf(executorIn(directory.path, { marker }).run(requestOf("bash", code)));
-  // Root is exempt from the rlimit, so there the measure ends it; others see fork fail until the time is up.
+  let most = 0;
+  const watch = setInterval(() => {
+    most = Math.max(most, marked(marker[1]).length);
+  }, 50);
+  const limits = { ...base, timeoutMs: 2000 };
+  const result = await resultOf(executorIn(directory.path, { marker }).run(requestOf("bash", code, { limits })));
+  clearInterval(watch);
+  // Fork fails at the limit, and the bomb starves until its time is up or the measure sees it.
   expect(result.limitHit).toMatch(/processes|time/);
+  expect(most).toBeLessThan(base.processes + 8);
   expect(marked(marker[1])).toEqual([]);
 });
 
