@@ -1,8 +1,10 @@
 /** Bodies to turns. What is accepted but cannot be honoured is named, in the client's words. */
 import { DaemonError } from "../../errors.ts";
-import { EFFORTS, type Effort, type OutputOptions, type TurnRequest } from "../../turn/request.ts";
+import type { OutputOptions, TurnRequest } from "../../turn/request.ts";
 import { readExtensions } from "../shared/extensions.ts";
 import type { TurnTranslation } from "../shared/format.ts";
+import { toEffort } from "../shared/tools.ts";
+import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator, invalidField } from "../shared/validation.ts";
 import { toHistory } from "./messages.ts";
 import { type ChatBody, ChatSchema, type CompletionBody, CompletionSchema } from "./schema.ts";
@@ -43,19 +45,6 @@ const NEUTRAL = new Map<string, (value: unknown) => boolean>([
   ["service_tier", (value) => value === "auto" || value === "default"],
   ["store", (value) => value === false],
 ]);
-/** Names in the header and in a strict refusal; more are of no use to anyone. */
-const MAX_UNSUPPORTED = 32;
-const MAX_NAME_CHARS = 64;
-
-function findUnsupported(body: object, silent: ReadonlySet<string>): string[] {
-  const names: string[] = [];
-  for (const [name, value] of Object.entries(body)) {
-    if (silent.has(name) || value === null || value === undefined || NEUTRAL.get(name)?.(value)) continue;
-    if (names.length < MAX_UNSUPPORTED) names.push(name.slice(0, MAX_NAME_CHARS));
-  }
-  return names;
-}
-
 /** Throws `invalid_request` naming the field. Pure: the same body and headers give the same turn. */
 export function toTurnRequest(value: Record<string, unknown>, headers: Headers): ChatTranslation {
   const body = validateChat(value);
@@ -76,7 +65,7 @@ export function toTurnRequest(value: Record<string, unknown>, headers: Headers):
       parallelToolCalls: !legacy && body.parallel_tool_calls !== false,
       output,
       claudeCode: readExtensions(value.claude_code, headers),
-      unsupported: [...findUnsupported(value, SILENT), ...unsupported.slice(0, MAX_UNSUPPORTED)],
+      unsupported: [...findUnsupported(value, { silent: SILENT, neutral: NEUTRAL }), ...boundNames(unsupported)],
       optionNames,
     },
     stream: body.stream === true,
@@ -142,14 +131,6 @@ function toSampling(body: ChatBody | CompletionBody): Output {
   return { output, optionNames };
 }
 
-/** Unknown levels go to the nearest known one rather than to a refusal; what names no level says nothing. */
-function toEffort(value: string | null | undefined): Effort | undefined {
-  if (!value || value === "default" || value === "auto") return undefined;
-  const effort = value.toLowerCase();
-  if (effort === "ultra") return "max";
-  return EFFORTS.find((known) => known === effort) ?? "medium";
-}
-
 const SILENT_COMPLETION = new Set([...SILENT, ...Object.keys(CompletionSchema.properties)]);
 
 /** The legacy endpoint: one prompt, no roles. Throws `invalid_request` naming the field. */
@@ -169,7 +150,7 @@ export function toCompletionTurn(value: Record<string, unknown>, headers: Header
       parallelToolCalls: true,
       output,
       claudeCode: readExtensions(value.claude_code, headers),
-      unsupported: findUnsupported(value, SILENT_COMPLETION),
+      unsupported: findUnsupported(value, { silent: SILENT_COMPLETION, neutral: NEUTRAL }),
       optionNames,
     },
     stream: body.stream === true,

@@ -1,20 +1,9 @@
 /**
- * The fields of a chat completion that the daemon reads. Open everywhere: what is not listed passes, and null counts as
- * absent. What depends on other fields (roles, parts, tools) is checked in `messages.ts` and `tools.ts`, which can name
- * the exact place. A `description` completes the sentence "<field>: …" of an error.
+ * The fields of a chat completion that the daemon reads. What depends on other fields (roles, parts, tools) is checked in
+ * `messages.ts` and `tools.ts`, which can name the exact place.
  */
-import { type TSchema, Type } from "@sinclair/typebox";
-
-const open = { additionalProperties: true };
-const optional = <Schema extends TSchema>(schema: Schema, description: string) =>
-  Type.Optional(Type.Union([schema, Type.Null()], { description }));
-const flag = (description = "must be true or false") => optional(Type.Boolean(), description);
-const text = (description = "must be a string") => optional(Type.String(), description);
-const count = (description = "must be a whole number of at least 1") =>
-  optional(Type.Integer({ minimum: 1 }), description);
-const number = (description = "must be a number") => optional(Type.Number(), description);
-const object = (description = "must be an object") => optional(Type.Object({}, open), description);
-const list = (description = "must be an array of objects") => optional(Type.Array(Type.Object({}, open)), description);
+import { Type } from "@sinclair/typebox";
+import { count, flag, list, modelName, number, object, open, optional, text } from "../shared/fields.ts";
 
 /** Most stop sequences; OpenAI allows 4, others more. */
 const MAX_STOP = 16;
@@ -37,7 +26,7 @@ export const MessageSchema = Type.Object(
 );
 
 const shared = {
-  model: Type.String({ minLength: 1, maxLength: 200, description: "must be the name of a model" }),
+  model: modelName(),
   stream: flag(),
   stream_options: optional(Type.Object({ include_usage: flag() }, open), "must be an object"),
   max_tokens: count(),

@@ -1,14 +1,11 @@
 /** `tools`, `tool_choice`, the legacy `functions`, and `response_format`, in the vocabulary's words. */
 import type { JsonObject } from "../../turn/message.ts";
 import type { ClientTool, OutputFormat, ToolChoice } from "../../turn/request.ts";
+import { createToolList, toClientTool } from "../shared/tools.ts";
 import { invalidField } from "../shared/validation.ts";
 import type { ChatBody } from "./schema.ts";
 
 type Fields = Record<string, unknown>;
-
-/** Most tools of one request, and the longest name of one. */
-const MAX_TOOLS = 1024;
-const MAX_NAME_CHARS = 256;
 
 export interface Tools {
   tools: ClientTool[];
@@ -24,11 +21,9 @@ export interface Tools {
 export function toTools(body: ChatBody): Tools {
   const legacy = !body.tools?.length && !!body.functions?.length;
   const unsupported: string[] = [];
-  const tools: ClientTool[] = [];
-  const names = new Set<string>();
   const field = legacy ? "functions" : "tools";
   const sent = (legacy ? body.functions : body.tools) ?? [];
-  if (sent.length > MAX_TOOLS) throw invalidField(field, `must have at most ${MAX_TOOLS} entries.`);
+  const list = createToolList(field, sent.length);
   for (const [index, entry] of sent.entries()) {
     const definition = entry as Fields;
     if (!legacy && definition.type !== "function" && definition.type !== undefined) {
@@ -36,40 +31,9 @@ export function toTools(body: ChatBody): Tools {
       continue;
     }
     const path = legacy ? `functions[${index}]` : `tools[${index}].function`;
-    const tool = toTool(legacy ? definition : definition.function, path);
-    if (names.has(tool.name)) throw invalidField(`${path}.name`, "is used by another tool too.", "invalid_value");
-    names.add(tool.name);
-    tools.push(tool);
+    list.add(toClientTool(legacy ? definition : definition.function, path, "parameters"), path);
   }
-  return { legacy, unsupported, ...toChoice(body, tools, legacy) };
-}
-
-function toTool(value: unknown, path: string): ClientTool {
-  if (typeof value !== "object" || value === null) throw invalidField(path, "must be an object with a name.");
-  const { name, description, parameters } = value as Fields;
-  if (typeof name !== "string" || name === "" || name.length > MAX_NAME_CHARS) {
-    throw invalidField(`${path}.name`, `must be a string of 1 to ${MAX_NAME_CHARS} characters.`);
-  }
-  if (description !== undefined && description !== null && typeof description !== "string") {
-    throw invalidField(`${path}.description`, "must be a string.");
-  }
-  return {
-    name,
-    ...(description ? { description } : {}),
-    inputSchema: toInputSchema(parameters, `${path}.parameters`),
-  };
-}
-
-/** Clients send none at all, or one without `type`; the model API needs an object schema. */
-function toInputSchema(value: unknown, path: string): JsonObject {
-  if (value === undefined || value === null) return { type: "object", properties: {} };
-  if (typeof value !== "object" || Array.isArray(value)) throw invalidField(path, "must be a JSON Schema object.");
-  const schema = value as JsonObject;
-  if (schema.type === "object") return schema;
-  if (schema.type === undefined || schema.type === null) {
-    return { ...schema, type: "object", properties: schema.properties ?? {} };
-  }
-  throw invalidField(`${path}.type`, 'must be "object".', "invalid_function_parameters");
+  return { legacy, unsupported, ...toChoice(body, list.tools, legacy) };
 }
 
 function toChoice(

@@ -93,7 +93,7 @@ export function logFailure(log: Logger, exchange: Exchange, error: DaemonError):
 export async function answer(
   log: Logger,
   request: Request,
-  renderError: (error: DaemonError) => RenderedError,
+  renderError: (error: DaemonError, exchange: Exchange) => RenderedError,
   work: (exchange: Exchange) => Promise<Response>,
 ): Promise<Response> {
   const exchange = createExchange(request);
@@ -102,6 +102,6 @@ export async function answer(
   } catch (thrown) {
     const error = toDaemonError(thrown);
     logFailure(log, exchange, error);
-    return errorResponse(exchange, error, renderError(error));
+    return errorResponse(exchange, error, renderError(error, exchange));
   }
 }

@@ -16,6 +16,7 @@ const MAX_PENDING_CHARS = 64 * 1024;
 
 type Step = IteratorResult<TurnEvent, unknown>;
 type TurnStart = Extract<TurnEvent, { type: "turn-start" }>;
+type ModelStart = Extract<TurnEvent, { type: "model-start" }>;
 type PumpDeps = Pick<FormatDeps, "runner" | "limits" | "log" | "keepOpen">;
 
 /** Carries out the turn and gives its whole result. Throws what the turn throws. */
@@ -32,21 +33,22 @@ export async function collectTurn(
 /**
  * Carries out the turn as a stream. Resolves once the model has begun to answer, or `commitAfterMs` after the turn was
  * accepted; until then a failure is thrown and the caller gives it a status. After that it goes out in-band, and the
- * stream closes. A client that goes away, or cancels the body, aborts the exchange.
+ * stream closes. A client that goes away, or cancels the body, aborts the exchange. The encoder is told how the model
+ * began where it has, for formats whose opening frame shows it; the event itself comes too.
  */
 export async function streamTurn(
   deps: PumpDeps,
   exchange: Exchange,
   turn: TurnTranslation,
   retry: RetryInfo,
-  createEncoder: (start: TurnStart) => Encoder,
+  createEncoder: (start: TurnStart, model: ModelStart | undefined) => Encoder,
 ): Promise<Response> {
   deps.keepOpen(exchange.request);
   const events = deps.runner(toRequest(exchange, turn, retry))[Symbol.asyncIterator]();
   const first = await events.next();
   if (first.done || first.value.type !== "turn-start") throw new Error("a turn began without turn-start");
-  const { notices, next } = await awaitModel(events, deps.limits.commitAfterMs);
-  const encoder = createEncoder(first.value);
+  const { notices, model, next } = await awaitModel(events, deps.limits.commitAfterMs);
+  const encoder = createEncoder(first.value, model);
   let opening = encoder.encode(first.value);
   for (const notice of notices) opening += encoder.encode(notice);
   return new Response(pump({ deps, exchange, encoder, events, opening, next }), {
@@ -68,7 +70,7 @@ function toRequest(exchange: Exchange, turn: TurnTranslation, retry: RetryInfo):
 async function awaitModel(
   events: AsyncIterator<TurnEvent>,
   waitMs: number,
-): Promise<{ notices: TurnEvent[]; next: Promise<Step> }> {
+): Promise<{ notices: TurnEvent[]; model: ModelStart | undefined; next: Promise<Step> }> {
   const notices: TurnEvent[] = [];
   let next: Promise<Step> = events.next();
   const { promise: tooLate, resolve: giveUp } = Promise.withResolvers<undefined>();
@@ -76,7 +78,9 @@ async function awaitModel(
   try {
     for (;;) {
       const step = await Promise.race([next, tooLate]);
-      if (!step || step.done || step.value.type !== "notice") return { notices, next };
+      if (!step || step.done) return { notices, model: undefined, next };
+      if (step.value.type === "model-start") return { notices, model: step.value, next };
+      if (step.value.type !== "notice") return { notices, model: undefined, next };
       notices.push(step.value);
       next = events.next();
     }
