@@ -9,6 +9,7 @@ import { type ChatDeps, isFormatRefusal, runChat } from "./chat.ts";
 import type { MetricsRecorder } from "./metrics.ts";
 import type { LearningCatalog, ResolvedModel } from "./models.ts";
 import { planOptions } from "./options.ts";
+import { RetryJoiner } from "./retries.ts";
 
 export interface TurnRunnerDeps {
   models: LearningCatalog;
@@ -24,7 +25,10 @@ type Refusals = Set<string>;
 
 export function createTurnRunner(deps: TurnRunnerDeps): TurnRunner {
   const refusals: Refusals = new Set();
-  return (request) => counted(run(request, deps, refusals), deps.metrics);
+  const retries = new RetryJoiner(() => {
+    deps.metrics.retriesJoined += 1;
+  });
+  return (request) => counted(run(request, deps, refusals, retries), deps.metrics);
 }
 
 async function* counted(
@@ -50,12 +54,13 @@ async function* run(
   request: TurnRequest,
   deps: TurnRunnerDeps,
   refusals: Refusals,
+  retries: RetryJoiner,
 ): AsyncGenerator<TurnEvent, void, undefined> {
   if (request.messages.length === 0) {
     throw new DaemonError("invalid_request", "messages: at least one is needed.", { detail: { param: "messages" } });
   }
   const model = await deps.models.get(request.model);
-  if (model.kind === "agent") yield* runAgent(request, model, deps.agent);
+  if (model.kind === "agent") yield* retries.run(request, (shared) => runAgent(shared, model, deps.agent));
   else yield* runChatModel(request, model, deps, refusals);
 }
 
