@@ -342,7 +342,8 @@ export function describeFormat(format: FormatUnderTest): void {
     });
 
     test("bodies that cannot be read are refused in the format's shape", async () => {
-      const deep = `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+      const nested = `"made_up":${"[".repeat(100_000)}${"]".repeat(100_000)}`;
+      const deep = JSON.stringify(format.body(false)).replace("{", `{${nested},`);
       const bad: [Content | undefined, Record<string, string>, number][] = [
         [undefined, {}, format.statuses.invalid_request],
         ["", {}, format.statuses.invalid_request],

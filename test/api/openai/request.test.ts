@@ -88,6 +88,21 @@ describe("messages", () => {
     expect(turn.messages[2]?.content[0]).toMatchObject({ callId: "b", content: [{ type: "image" }] });
   });
 
+  test("results of different rounds stay apart, legacy ones too", () => {
+    const round = (name: string) => [
+      { role: "assistant", content: null, function_call: { name, arguments: "{}" } },
+      { role: "function", name, content: name },
+    ];
+    const { messages } = turnOf({ messages: [user, ...round("f"), ...round("f"), user] });
+    expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant", "user", "user"]);
+    const ids = messages.flatMap(({ content }) =>
+      content.map((block) =>
+        block.type === "client-call" ? block.id : block.type === "client-result" ? block.callId : "",
+      ),
+    );
+    expect(ids).toEqual(["", "call_legacy_1", "call_legacy_1", "call_legacy_3", "call_legacy_3", ""]);
+  });
+
   test("a list of system messages alone is a turn", () => {
     expect(turnOf({ messages: [{ role: "system", content: "be" }] }).messages).toHaveLength(1);
   });

@@ -1,5 +1,5 @@
 /** The same SDKs against the real engine and the real `claude`, with a scripted model API behind it. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { Agent, tool as agentTool, OpenAIChatCompletionsModel, run, setTracingDisabled } from "@openai/agents";
@@ -22,6 +22,9 @@ import {
   toolBlock,
 } from "../../support/api-reply.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
+
+// Real processes on a machine that does other things too; nothing waits for it.
+setDefaultTimeout(60_000);
 
 let running: Running;
 let served: Served;
