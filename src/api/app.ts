@@ -5,6 +5,7 @@
 import { Elysia } from "elysia";
 import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
 import { renderError as renderOpenAiError } from "./openai/errors.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
 import { renderError as renderSystemError } from "./shared/errors.ts";
@@ -15,6 +16,7 @@ import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
 
 export interface AppDeps {
   formats: FormatDeps;
+  code: CodeDeps;
   system: Omit<SystemDeps, "routes">;
   log: Logger;
 }
@@ -49,6 +51,7 @@ export function createApp(deps: AppDeps): App {
     app.routes.map(({ method, path, hooks }) => ({ method, path, detail: hooks.detail }));
   const app = new Elysia({ normalize: false })
     .use(createOpenAiRoutes(deps.formats))
+    .use(createCodeRoutes(deps.code))
     .use(createSystemRoutes({ ...deps.system, routes }))
     .onError(({ code, error, request, path }) => {
       if (code === "NOT_FOUND") {

@@ -30,8 +30,8 @@ export interface ConfigSources {
   file?: { path: string; text: string };
 }
 
-/** Environment names with our prefix that are no keys: the file's place, and the marks on processes that we started. */
-const OTHER_VARIABLES = ["CLAUDE_CODE_DAEMON_CONFIG", "CLAUDE_CODE_DAEMON_SESSION", "CLAUDE_CODE_DAEMON_PROCESS"];
+/** Environment names with our prefix that are no keys: the file's place, marks on processes that we started, install.sh's. */
+const OTHER_VARIABLES = ["CONFIG", "SESSION", "PROCESS", "BUN", "REGISTRY"].map((name) => ENV_PREFIX + name);
 /** Larger config files are refused: nothing sensible reaches this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 

@@ -12,7 +12,9 @@ import type { Paths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
 import type { Logger } from "../log.ts";
 import { createGateRules } from "../security/rules.ts";
-import { createEngineHost, type Engine } from "./engine.ts";
+import { createWorkspaceChanges } from "../workspace/workspace-changes.ts";
+import { createEngineHost, type Engine, type EngineStart } from "./engine.ts";
+import { createExecution, executeRules } from "./execution.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
 import { createServe } from "./serve.ts";
@@ -22,8 +24,10 @@ export interface DaemonOptions {
   paths: Paths;
   facts: HostFacts;
   log: Logger;
-  /** Starts the engine; `ports` are those that the daemon listens on. Not awaited before listening. */
-  startEngine(ports: readonly number[]): Promise<Engine>;
+  /** Starts the engine. Called when the daemon listens, which does not wait for it. */
+  startEngine(start: EngineStart): Promise<Engine>;
+  /** How long the first `GET /v1/health` waits for claude to say its login; default 5 s. */
+  firstLookMs?: number;
 }
 
 export interface Daemon {
@@ -37,6 +41,8 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
+/** Claude's first answer takes half a second on a quiet machine. */
+const FIRST_LOOK_MS = 5_000;
 /** After the drain: time for interrupted turns to send their last words. */
 const LAST_WORDS_MS = 2_000;
 /** For the processes to go; what is left after that is the reaper's. */
@@ -59,7 +65,7 @@ async function within(work: Promise<unknown>, timeoutMs: number): Promise<boolea
 
 /** Starts a daemon. Throws where the state directory, the lock or the port cannot be had, with nothing left behind. */
 export function startDaemon(options: DaemonOptions): Daemon {
-  const { config, paths, facts, log } = options;
+  const { config, paths, facts, log, firstLookMs = FIRST_LOOK_MS } = options;
   const startedAt = performance.now();
   ensurePrivateDirectory(paths.stateDirectory, facts.uid);
   const lock = takeLock(paths.lockFile, () => readInfo(paths.infoFile));
@@ -69,14 +75,22 @@ export function startDaemon(options: DaemonOptions): Daemon {
   const origins = openListFile(paths.originsFile);
   const workspaces = openListFile(paths.workspacesFile);
   const starting = Promise.withResolvers<Engine>();
-  const host = createEngineHost(starting.promise);
+  const host = createEngineHost(starting.promise, log);
+  const instanceId = crypto.randomUUID();
+  const changes = createWorkspaceChanges({
+    stateDirectory: paths.stateDirectory,
+    searchPath: facts.env.PATH ?? "",
+    home: paths.home,
+    ...(facts.env.XDG_CONFIG_HOME === undefined ? {} : { xdgConfigHome: facts.env.XDG_CONFIG_HOME }),
+    log,
+  });
   const health = (): HealthFacts => ({
     uptimeSeconds: (performance.now() - startedAt) / 1000,
     stopping,
     claude: host.claude(),
     pool: host.pool(),
     openSessions: host.openSessions(),
-    problems: [origins.problem(), workspaces.problem()].filter((problem) => problem !== undefined),
+    problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
   const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
   const app = createApp({
@@ -89,7 +103,29 @@ export function startDaemon(options: DaemonOptions): Daemon {
       keepOpen: () => undefined, // the listeners have no idle timeout
       limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
     },
-    system: { health, metrics: host.metrics, ownRssBytes: () => process.memoryUsage.rss() },
+    code: {
+      executor: createExecution({
+        config,
+        paths,
+        facts,
+        instanceId,
+        watchChanges: (directory, id) => changes.begin({ turnId: id, workspace: directory }),
+        log,
+      }),
+      rules: executeRules(config),
+      resolveDirectory: async ({ workspace, sessionId }) => {
+        if (sessionId !== undefined) return host.sessionDirectory(sessionId);
+        return workspace === undefined ? undefined : host.resolveWorkspace(workspace);
+      },
+      log,
+      maxBodyBytes,
+    },
+    system: {
+      health,
+      firstLook: () => within(host.asked, firstLookMs),
+      metrics: host.metrics,
+      ownRssBytes: () => process.memoryUsage.rss(),
+    },
     log,
   });
   const ports: number[] = [];
@@ -128,7 +164,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     }
     const url = `http://${listeners[0]?.addresses[0] ?? ""}`;
     writeInfo(paths.infoFile, { pid: process.pid, url, startedAt: new Date().toISOString() });
-    options.startEngine(ports).then(starting.resolve, starting.reject);
+    options.startEngine({ ports, instanceId, changes }).then(starting.resolve, starting.reject);
     host.ready.then(
       () => log.info("claude is ready", { path: host.claude().path, version: host.claude().version }),
       (error: unknown) => log.error("claude cannot be used", { reason: String(error) }),

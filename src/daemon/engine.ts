@@ -3,13 +3,24 @@
  * `claude` is still being looked for, and the first requests wait for that.
  */
 import type { ClaudeFacts } from "../api/system/health.ts";
+import type { MetricFamily } from "../api/system/metrics.ts";
 import { type DaemonError, toDaemonError } from "../errors.ts";
-import type { MetricFamily } from "../metrics.ts";
+import type { Logger } from "../log.ts";
 import type { PoolStatus } from "../sessions/contracts.ts";
 import type { TurnEvent } from "../turn/events.ts";
 import type { ModelCatalog } from "../turn/models.ts";
 import type { TurnRequest } from "../turn/request.ts";
 import type { TurnRunner } from "../turn/runner.ts";
+import type { WorkspaceChanges } from "../workspace/records.ts";
+
+/** What the daemon hands to the engine once it listens. */
+export interface EngineStart {
+  /** Ports that the daemon listens on: a claude that would call them is refused. */
+  ports: readonly number[];
+  /** Random; marks every process that this daemon starts. */
+  instanceId: string;
+  changes: WorkspaceChanges;
+}
 
 export interface Engine {
   runner: TurnRunner;
@@ -17,9 +28,15 @@ export interface Engine {
   claude(): ClaudeFacts;
   pool(): PoolStatus;
   openSessions(): number;
+  /** What does not work although turns can run; undefined when all is well. */
+  problem(): string | undefined;
   metrics(): readonly MetricFamily[];
-  /** Boots the first spares. Called once the daemon listens. */
-  warm(): void;
+  /** The confined real directory of a request; undefined asks for the default one. */
+  resolveWorkspace(path: string | undefined): Promise<string>;
+  /** The directory of a stored session. Throws `not_found`. */
+  sessionDirectory(id: string): Promise<string>;
+  /** Boots the first spares; settles when claude has said its models and its login. */
+  warm(): Promise<void>;
   /** Ends every process with its descendants. Bounded by the ladder of `ClaudeProcess.close`. */
   close(): Promise<void>;
 }
@@ -30,16 +47,21 @@ export interface EngineHost {
   claude(): ClaudeFacts;
   pool(): PoolStatus | undefined;
   openSessions(): number;
+  problem(): string | undefined;
   metrics(): readonly MetricFamily[];
+  resolveWorkspace(path: string | undefined): Promise<string>;
+  sessionDirectory(id: string): Promise<string>;
   /** Settles when the engine is there; rejects with what prevented it. */
   ready: Promise<void>;
+  /** Settles when claude has been asked for the first time, or cannot be. Never rejects. */
+  asked: Promise<void>;
   /** Ends the running turns with what they have; their answers still go out. */
   interruptTurns(): void;
   close(): Promise<void>;
 }
 
 /** Takes the promise of an engine; every part waits for it or says what is known so far. */
-export function createEngineHost(starting: Promise<Engine>): EngineHost {
+export function createEngineHost(starting: Promise<Engine>, log: Logger): EngineHost {
   let engine: Engine | undefined;
   let failure: DaemonError | undefined;
   const turns = new Set<AbortController>();
@@ -54,6 +76,11 @@ export function createEngineHost(starting: Promise<Engine>): EngineHost {
   );
   // Whoever awaits `ready` hears of it; a request that comes first gets the same error.
   ready.catch(() => undefined);
+  const asked = ready
+    .then(() => engine?.warm())
+    .catch((error: unknown) => {
+      log.warn("claude could not be asked for its models", { reason: toDaemonError(error).message });
+    });
   const started = async (): Promise<Engine> => {
     if (engine) return engine;
     await ready;
@@ -91,8 +118,12 @@ export function createEngineHost(starting: Promise<Engine>): EngineHost {
       },
     pool: () => engine?.pool(),
     openSessions: () => engine?.openSessions() ?? 0,
+    problem: () => engine?.problem(),
     metrics: () => engine?.metrics() ?? [],
+    resolveWorkspace: async (path) => (await started()).resolveWorkspace(path),
+    sessionDirectory: async (id) => (await started()).sessionDirectory(id),
     ready,
+    asked,
     interruptTurns: () => {
       for (const turn of turns) turn.abort();
     },

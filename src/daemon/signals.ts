@@ -5,6 +5,9 @@ export interface SignalDeps {
   /** Drains and ends; resolves when everything is down. */
   stop(): Promise<void>;
   log: Logger;
+  /** Everything is down. */
+  drained(): void;
+  /** Ends the process at once. */
   exit(code: number): void;
 }
 
@@ -22,7 +25,7 @@ export function handleSignals(deps: SignalDeps): void {
     }
     asked = true;
     deps.log.info("ending after running turns; send the signal again to end at once", { signal });
-    void deps.stop().then(() => deps.exit(0));
+    void deps.stop().then(deps.drained);
   };
   process.on("SIGTERM", () => end("SIGTERM"));
   process.on("SIGINT", () => end("SIGINT"));

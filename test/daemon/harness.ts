@@ -57,7 +57,10 @@ export function scriptedEngine(runner: TurnRunner, over: Partial<Engine> = {}): 
     }),
     openSessions: () => 0,
     metrics: () => [],
-    warm: () => undefined,
+    problem: () => undefined,
+    resolveWorkspace: async () => "/",
+    sessionDirectory: async () => "/",
+    warm: async () => undefined,
     close: async () => undefined,
     ...over,
   };
@@ -117,6 +120,7 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
         logged += line;
       },
     }),
+    firstLookMs: 0,
     startEngine: async () => (options.engine ? options.engine(runner) : scriptedEngine(runner)),
   });
   const port = Number(new URL(daemon.url).port);

@@ -1,7 +1,7 @@
 /** What `GET /v1/health` says: only what was looked at, and `null` where nothing is known yet. */
-import type { MetricFamily } from "../../metrics.ts";
 import type { PoolStatus } from "../../sessions/contracts.ts";
 import { VERSION } from "../../version.ts";
+import type { MetricFamily } from "./metrics.ts";
 
 export interface ClaudeFacts {
   /** False: no turn can run (missing, too old). */

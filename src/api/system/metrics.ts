@@ -1,5 +1,19 @@
-/** Metric families as Prometheus text (version 0.0.4). */
-import type { Labels, MetricFamily } from "../../metrics.ts";
+/** Metric families, as plain data, and as Prometheus text (version 0.0.4). */
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface HistogramSample {
+  labels: Labels;
+  /** Observations at most as large as the bound of the same index, cumulative. */
+  counts: readonly number[];
+  count: number;
+  sum: number;
+}
+
+/** One metric with all its label sets. Names follow Prometheus: base units, `_total` for counters. */
+export type MetricFamily =
+  | { name: string; help: string; type: "counter" | "gauge"; samples: readonly { labels: Labels; value: number }[] }
+  | { name: string; help: string; type: "histogram"; bounds: readonly number[]; samples: readonly HistogramSample[] };
 
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -1,16 +1,17 @@
 /** Health, metrics and the documentation of the API on HTTP. Glue only. */
 import { Elysia } from "elysia";
 import { DaemonError, toDaemonError } from "../../errors.ts";
-import type { MetricFamily } from "../../metrics.ts";
 import { renderError } from "../shared/errors.ts";
 import { renderDocs } from "./docs.ts";
 import { type HealthFacts, healthMetrics, healthStatus, renderHealth } from "./health.ts";
-import { METRICS_CONTENT_TYPE, renderMetrics } from "./metrics.ts";
+import { METRICS_CONTENT_TYPE, type MetricFamily, renderMetrics } from "./metrics.ts";
 import { type RouteFacts, toOpenApi } from "./openapi.ts";
 
 export interface SystemDeps {
   /** Looks at what is there now; must be cheap and must not throw. */
   health(): HealthFacts;
+  /** Settles when claude has been asked for its login once, or that has taken too long: health does not guess. */
+  firstLook(): Promise<unknown>;
   /** What the engine counts. */
   metrics(): readonly MetricFamily[];
   ownRssBytes(): number;
@@ -43,9 +44,9 @@ export function createSystemRoutes(deps: SystemDeps) {
     }
     return documentation;
   };
-  const guarded = (work: () => Response) => (): Response => {
+  const guarded = (work: () => Response | Promise<Response>) => async (): Promise<Response> => {
     try {
-      return work();
+      return await work();
     } catch (thrown) {
       const { status, body } = renderError(toDaemonError(thrown));
       return Response.json(body, { status });
@@ -57,7 +58,9 @@ export function createSystemRoutes(deps: SystemDeps) {
     const { status, body } = renderError(error);
     return Response.json(body, { status, headers: { allow: allow.join(", ") } });
   });
-  const health = guarded(() => {
+  const health = guarded(async () => {
+    const first = deps.health();
+    if (first.claude.usable && first.claude.loggedIn === undefined) await deps.firstLook();
     const { status, body } = renderHealth(deps.health());
     return Response.json(body, { status });
   });

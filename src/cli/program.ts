@@ -1,0 +1,70 @@
+/** The command line: one file per command, each added by its own function. */
+import { Command, CommanderError } from "commander";
+import { toDaemonError } from "../errors.ts";
+import { VERSION } from "../version.ts";
+import { addChat } from "./chat.ts";
+import { addConfig } from "./config.ts";
+import { type CliContext, printLine, toTerminalText } from "./context.ts";
+import { addDemo } from "./demo.ts";
+import { exitCodeOf, renderExitCodes } from "./exit-codes.ts";
+import { addOrigin } from "./origin.ts";
+import { addStart } from "./start.ts";
+import { addStatus } from "./status.ts";
+import { addWorkspace } from "./workspace.ts";
+
+/** A command adds itself and reports its exit code through `done`. */
+export type AddCommand = (program: Command, context: CliContext, done: (code: number) => void) => void;
+
+const COMMANDS: readonly AddCommand[] = [addStart, addStatus, addChat, addDemo, addOrigin, addWorkspace, addConfig];
+
+const EXAMPLES = `
+Examples:
+  claude-code-daemon start                     work in this directory, on http://127.0.0.1:8080
+  claude-code-daemon start --port 9000 --workspace ~/app
+  claude-code-daemon demo                      try it without account and network
+  claude-code-daemon chat "What is in this directory?"
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{"model":"claude-code","messages":[{"role":"user","content":"hi"}]}'
+
+Exit codes:
+${renderExitCodes()}`;
+
+/** Runs one command line (without the program's own name); gives the exit code. Never rejects, never exits. */
+export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
+  let code = 0;
+  const program = new Command("claude-code-daemon");
+  program
+    .description("Claude Code behind standard APIs on this machine.")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show what a command does")
+    .helpCommand(false)
+    .addHelpText("after", EXAMPLES)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, `${context.name}: `)),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  const done = (result: number) => {
+    code = result;
+  };
+  for (const add of COMMANDS) add(program, context, done);
+  try {
+    if (words.length === 0) {
+      program.outputHelp();
+      return 64;
+    }
+    await program.parseAsync([...words], { from: "user" });
+    return code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 64;
+    const error = toDaemonError(thrown);
+    printLine(context.stderr, `${context.name}: ${toTerminalText(error.message, context.stderr)}`);
+    if (error.code === "internal" && error.cause instanceof Error) {
+      printLine(context.stderr, toTerminalText(error.cause.stack ?? error.cause.message, context.stderr));
+    }
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,80 @@
+/** Runs a daemon in the foreground until it is told to end: what `start` and `demo` have in common. */
+import type { HostFacts } from "../config/environment.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import type { Paths } from "../config/paths.ts";
+import { assembleEngine } from "../daemon/assemble.ts";
+import { type Daemon, startDaemon } from "../daemon/daemon.ts";
+import { handleSignals } from "../daemon/signals.ts";
+import { toDaemonError } from "../errors.ts";
+import { createLogger, type Logger, type LogLevel } from "../log.ts";
+import { VERSION } from "../version.ts";
+import { type CliContext, printLine, toTerminalText } from "./context.ts";
+import { exitCodeOf } from "./exit-codes.ts";
+
+export interface RunOptions {
+  loaded: LoadedConfig;
+  paths: Paths;
+  /** The environment that claude's is made of; differs from the daemon's own for `demo`. */
+  claudeEnvironment: HostFacts["env"];
+  /** Print one JSON line instead of words. */
+  json: boolean;
+  /** Lines after the address. */
+  notes(daemon: Daemon): string[];
+  /** After the daemon has ended. */
+  cleanUp?(): Promise<void>;
+}
+
+function announce(context: CliContext, options: RunOptions, daemon: Daemon): void {
+  const { stdout } = context;
+  if (options.json) {
+    printLine(
+      stdout,
+      JSON.stringify({ url: daemon.url, addresses: daemon.addresses, pid: process.pid, version: VERSION }),
+    );
+    return;
+  }
+  const others = daemon.addresses.slice(1).map((address) => `http://${address}`);
+  const also = others.length === 0 ? "" : ` (and ${others.join(", ")})`;
+  printLine(stdout, `claude-code-daemon ${VERSION} listens on ${daemon.url}${also}`);
+  for (const line of options.notes(daemon)) printLine(stdout, toTerminalText(line, stdout));
+}
+
+/** Journald adds the time itself. */
+export function createDaemonLogger(context: CliContext, level: LogLevel): Logger {
+  const { env } = context.facts;
+  const timestamps = env.JOURNAL_STREAM === undefined && env.INVOCATION_ID === undefined;
+  return createLogger({ level, timestamps, write: (line) => context.stderr.write(line) });
+}
+
+/** Resolves with the exit code once the daemon is down. Throws what prevents it from listening. */
+export async function runDaemon(context: CliContext, options: RunOptions): Promise<number> {
+  const { loaded, paths } = options;
+  const { config } = loaded;
+  const log = createDaemonLogger(context, config.log.level);
+  for (const warning of loaded.warnings) log.warn(warning);
+  const daemon = startDaemon({
+    config,
+    paths,
+    facts: context.facts,
+    log,
+    startEngine: (start) =>
+      assembleEngine({ config, paths, facts: context.facts, claudeEnvironment: options.claudeEnvironment, log }, start),
+  });
+  const ended = Promise.withResolvers<number>();
+  handleSignals({
+    stop: daemon.stop,
+    log,
+    drained: () => ended.resolve(0),
+    exit: (code) => process.exit(code),
+  });
+  announce(context, options, daemon);
+  daemon.ready.catch(async (thrown: unknown) => {
+    const error = toDaemonError(thrown);
+    printLine(context.stderr, `${context.name}: ${toTerminalText(error.message, context.stderr)}`);
+    await daemon.stop();
+    ended.resolve(exitCodeOf(error));
+  });
+  const code = await ended.promise;
+  await options.cleanUp?.();
+  return code;
+}

@@ -1,0 +1,57 @@
+/** `start`: the daemon in the foreground. Its flags are the config keys that have one. */
+import { type Command, Option } from "commander";
+import { loadConfig } from "../config/load.ts";
+import { resolvePaths } from "../config/paths.ts";
+import { configKeys } from "../config/schema.ts";
+import type { CliContext } from "./context.ts";
+
+const repeated = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
+
+/** Flags of the config schema, with its descriptions. */
+export function addConfigFlags(command: Command): void {
+  for (const key of configKeys()) {
+    if (key.flag === undefined) continue;
+    const isList = key.schema.type === "array";
+    const option = new Option(`--${key.flag} <value>`, key.description.replaceAll("`", ""));
+    if (isList) option.argParser(repeated);
+    command.addOption(option);
+  }
+}
+
+/** What commander made of them, by flag name. */
+export function flagsOf(options: Readonly<Record<string, unknown>>): Record<string, string | string[]> {
+  const flags: Record<string, string | string[]> = {};
+  for (const { flag } of configKeys()) {
+    if (flag === undefined) continue;
+    const value = options[flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())];
+    if (typeof value === "string" || Array.isArray(value)) flags[flag] = value;
+  }
+  return flags;
+}
+
+export function addStart(program: Command, context: CliContext, done: (code: number) => void): void {
+  const command = program
+    .command("start")
+    .description("run the daemon in the foreground, until Ctrl-C or SIGTERM")
+    .option("--json", "print one line of JSON once it listens");
+  addConfigFlags(command);
+  command.action(async (options: Record<string, unknown>) => {
+    const { facts } = context;
+    const paths = resolvePaths(facts);
+    const loaded = loadConfig({ flags: flagsOf(options), facts, paths });
+    const { runDaemon } = await import("./run-daemon.ts");
+    const { workspaceRoots } = await import("../daemon/workspaces.ts");
+    const code = await runDaemon(context, {
+      loaded,
+      paths,
+      claudeEnvironment: facts.env,
+      json: options.json === true,
+      notes: (daemon) => {
+        const roots = workspaceRoots(loaded.config, facts, paths).current();
+        const where = roots.length === 0 ? "nowhere yet (claude-code-daemon workspace add)" : roots.join(", ");
+        return [`Agents work in: ${where}`, `API: ${daemon.url}/docs`];
+      },
+    });
+    done(code);
+  });
+}

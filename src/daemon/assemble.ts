@@ -1,0 +1,226 @@
+/** The composition root: from configuration to a running engine. Nothing here decides anything but who is given what. */
+import { realpathSync, rmSync } from "node:fs";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import { MARKER } from "../claude/env.ts";
+import { type ClaudeInstallation, locateClaude } from "../claude/locate.ts";
+import { launchClaude } from "../claude/process.ts";
+import { type Reaper, startReaper, sweep } from "../claude/reaper.ts";
+import type { LaunchOptions } from "../claude/transport.ts";
+import type { HostFacts } from "../config/environment.ts";
+import { ensurePrivateDirectory } from "../config/files.ts";
+import type { Paths } from "../config/paths.ts";
+import type { Config } from "../config/schema.ts";
+import { DaemonError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { ProcessSource } from "../sessions/contracts.ts";
+import { createEngine } from "../sessions/engine.ts";
+import type { LearningCatalog } from "../sessions/models.ts";
+import { defaultProcessLimits, type PoolOptions } from "../sessions/pool.ts";
+import { SessionRegistry } from "../sessions/registry.ts";
+import { createTerminalSessions } from "../sessions/terminal.ts";
+import { runTurn } from "../sessions/turn.ts";
+import { openSqliteStore } from "../store/sqlite-store.ts";
+import type { Store } from "../store/store.ts";
+import type { WorkspaceChanges } from "../workspace/records.ts";
+import type { Engine, EngineStart } from "./engine.ts";
+import { engineMetrics } from "./engine-metrics.ts";
+import { claudePlace, createWorkspaces, type Workspaces, workspaceRoots } from "./workspaces.ts";
+
+export interface AssembleDeps {
+  config: Config;
+  paths: Paths;
+  facts: HostFacts;
+  /** What claude's environment is made of: the daemon's own, but for `demo`. */
+  claudeEnvironment: HostFacts["env"];
+  log: Logger;
+}
+
+const MIB = 1024 * 1024;
+/** What retention drops is dropped in passes this far apart, and at once while there is more. */
+const PRUNE_INTERVAL_MS = 10 * 60_000;
+const PRUNE_AGAIN_MS = 1_000;
+
+function poolOptions({ limits }: Config): Pick<PoolOptions, "limit" | "memoryLimitBytes"> & Partial<PoolOptions> {
+  const byMemory = defaultProcessLimits(totalmem());
+  return {
+    limit: limits.processes === 0 ? byMemory.limit : limits.processes,
+    memoryLimitBytes: limits.memoryMb === 0 ? byMemory.memoryLimitBytes : limits.memoryMb * MIB,
+    processMemoryCapBytes: limits.processMemoryMb * MIB,
+    queueLimit: limits.queueLength,
+    queueWaitMs: limits.queueWaitSeconds * 1000,
+    idleEvictionMs: limits.idleEvictionSeconds * 1000,
+    waitingEvictionMs: limits.clientCallWaitSeconds * 1000,
+    waitingLimit: limits.clientCallsWaiting,
+    suspendAfterMs: limits.suspendAfterSeconds * 1000,
+    chatSpares: limits.chatSpares,
+    profileSpares: limits.profileSpares,
+  };
+}
+
+function findClaude({ config, facts }: AssembleDeps): Promise<ClaudeInstallation> {
+  const { HOME: home, PATH: path } = facts.env;
+  return locateClaude({
+    configured: config.claude.path === "" ? undefined : config.claude.path,
+    path,
+    home: home ?? facts.userHome,
+    environment: { ...(path === undefined ? {} : { PATH: path }), ...(home === undefined ? {} : { HOME: home }) },
+  });
+}
+
+/** Keeps the store within its retention; returns what ends that. */
+function pruneRegularly(store: Store, log: Logger): () => void {
+  let timer: Timer;
+  const schedule = (delayMs: number) => {
+    timer = setTimeout(pass, delayMs);
+    timer.unref();
+  };
+  const pass = () => {
+    store.prune().then(
+      (more) => schedule(more ? PRUNE_AGAIN_MS : PRUNE_INTERVAL_MS),
+      (error: unknown) => {
+        log.warn("old records could not be dropped", { reason: String(error) });
+        schedule(PRUNE_INTERVAL_MS);
+      },
+    );
+  };
+  schedule(PRUNE_INTERVAL_MS);
+  return () => clearTimeout(timer);
+}
+
+interface SessionParts {
+  store: Store;
+  changes: WorkspaceChanges;
+  workspaces: Workspaces;
+}
+
+function createSessions(deps: AssembleDeps, parts: SessionParts, processes: ProcessSource, models: LearningCatalog) {
+  const { config, paths, claudeEnvironment, log } = deps;
+  const place = claudePlace(claudeEnvironment, paths);
+  return new SessionRegistry({
+    store: parts.store,
+    processes,
+    runTurn,
+    changes: parts.changes,
+    modelFlag: async (model) => (await models.get(model)).launchModel,
+    resolveWorkspace: parts.workspaces.resolve,
+    isTrusted: parts.workspaces.isTrusted,
+    terminal: createTerminalSessions(place.claudeConfigDir ?? join(place.home, ".claude")),
+    denyPaths: [paths.stateDirectory, paths.configDirectory],
+    stallTimeoutMs: config.limits.stallSeconds * 1000,
+    permissionWaitMs: config.permissions.waitSeconds * 1000,
+    defaultPermissionMode: "acceptEdits",
+    bypassAllowed: config.permissions.allowBypass,
+    log,
+    now: Date.now,
+  });
+}
+
+/** Starts claude for whoever asks; when it has vanished (an update removes old versions), looks for it again. */
+function createLauncher(deps: AssembleDeps, found: ClaudeInstallation, start: EngineStart, reaper: Reaper) {
+  const { config, claudeEnvironment, log } = deps;
+  let claude = found;
+  let looking = false;
+  const lookAgain = async () => {
+    if (looking) return;
+    looking = true;
+    try {
+      claude = await findClaude(deps);
+      log.info("claude was found again", { path: claude.path, version: claude.version });
+    } catch (error) {
+      log.error("claude is gone", { reason: String(error) });
+    } finally {
+      looking = false;
+    }
+  };
+  return {
+    current: () => claude,
+    launch: (options: LaunchOptions) => {
+      try {
+        return launchClaude(options, {
+          claude,
+          environment: claudeEnvironment,
+          passEnv: config.claude.passEnv,
+          own: { ports: start.ports, hosts: config.hosts },
+          instanceId: start.instanceId,
+          logger: log,
+          track: reaper.track,
+          untrack: reaper.untrack,
+        });
+      } catch (error) {
+        if (error instanceof DaemonError && error.code === "claude_missing") void lookAgain();
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Finds and checks claude, ends what an earlier daemon left, settles its unfinished turns, and puts the engine together.
+ * Throws `claude_missing` with the remedy, and what opening the store throws. Whoever assembles closes.
+ */
+export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Promise<Engine> {
+  const { config, paths, facts, claudeEnvironment, log } = deps;
+  const { stateDirectory } = paths;
+  const [found] = await Promise.all([findClaude(deps), sweep({ stateDirectory, log })]);
+  const transcriptDirectory = join(stateDirectory, "transcripts");
+  // Histories of a daemon that was killed: nobody will resume them.
+  rmSync(transcriptDirectory, { recursive: true, force: true });
+  ensurePrivateDirectory(transcriptDirectory, facts.uid);
+  const store = openSqliteStore({ path: paths.databaseFile, log });
+  const stopPruning = pruneRegularly(store, log);
+  const reaper = startReaper({ stateDirectory, marker: { name: MARKER, value: start.instanceId }, log });
+  const launcher = createLauncher(deps, found, start, reaper);
+  const roots = workspaceRoots(config, facts, paths);
+  const workspaces = createWorkspaces(roots, claudePlace(claudeEnvironment, paths));
+  const engine = createEngine(
+    {
+      launch: launcher.launch,
+      claude: found,
+      chatDirectory: realpathSync(paths.chatDirectory),
+      transcriptDirectory,
+      fingerprint: workspaces.fingerprint,
+      sessions: (processes, models) =>
+        createSessions(deps, { store, changes: start.changes, workspaces }, processes, models),
+      prefixes: store.prefixes,
+      log,
+    },
+    {
+      pool: poolOptions(config),
+      aliases: config.models.aliases,
+      forwardSampling: config.models.sampling === "forward",
+      stallTimeoutMs: config.limits.stallSeconds * 1000,
+    },
+  );
+  await engine.sessions.recover();
+  let loggedIn: boolean | undefined;
+  return {
+    runner: engine.run,
+    models: engine.models,
+    claude: () => {
+      const { path, version } = launcher.current();
+      const problem = loggedIn === false ? "claude is not logged in. Run `claude` once and log in." : undefined;
+      return { usable: true, path, version, loggedIn, problem };
+    },
+    pool: engine.status,
+    openSessions: () => engine.sessions.open,
+    problem: () => store.problem(),
+    metrics: () => engineMetrics(engine.metrics()),
+    sessionDirectory: async (id) => (await engine.sessions.require(id)).record.workspace,
+    resolveWorkspace: workspaces.resolve,
+    warm: async () => {
+      engine.warm();
+      // The same question that warming asks: only one process is started for it.
+      await engine.models.list();
+      const { login } = await engine.describe();
+      loggedIn = login !== undefined;
+    },
+    close: async () => {
+      stopPruning();
+      await engine.sessions.close();
+      await engine.close();
+      await store.close();
+      await reaper.close();
+    },
+  };
+}
