@@ -39,6 +39,8 @@ export interface PoolOptions {
   chatSpares: number;
   profileSpares: number;
   recentMs: number;
+  /** How often idle processes are looked after. */
+  housekeepingMs: number;
 }
 
 export const DEFAULT_POOL_OPTIONS: Omit<PoolOptions, "limit" | "memoryLimitBytes"> = {
@@ -52,6 +54,7 @@ export const DEFAULT_POOL_OPTIONS: Omit<PoolOptions, "limit" | "memoryLimitBytes
   chatSpares: 1,
   profileSpares: 2,
   recentMs: 60 * 60_000,
+  housekeepingMs: 5_000,
 };
 
 /** At most a quarter of the machine's memory at 250 MB a process, between 4 and 32 (design.md 3). */
@@ -98,7 +101,6 @@ interface Member {
 const EXPECTED_MEMORY_BYTES = 140_000_000;
 /** The process that told what models there are. */
 const UNASKED_PROFILE = "described";
-const HOUSEKEEPING_MS = 5_000;
 /** Spares are booted when no process was asked for during this time: the request goes first. */
 const REFILL_QUIET_MS = 150;
 /** Longest wait for a spare to boot before the next is started. */
@@ -310,7 +312,7 @@ export class Pool implements ProcessSource {
     };
     this.members.add(member);
     void process.exited.then(() => this.forget(member));
-    this.housekeeping ??= setInterval(() => this.keepHouse(), HOUSEKEEPING_MS).unref();
+    this.housekeeping ??= setInterval(() => this.keepHouse(), this.options.housekeepingMs).unref();
     return member;
   }
 

@@ -1,0 +1,146 @@
+/** The pool on the real claude: spares, limits, the line, and what idle processes cost. */
+import { expect, test } from "bun:test";
+import { toDaemonError } from "../../src/errors.ts";
+import { createGate, text } from "../support/api-reply.ts";
+import { apiHistory, historyOf } from "../support/history.ts";
+import { descendantsOf, readProcess, waitUntil, waitUntilNone } from "../support/processes.ts";
+import { asHistory, said, startEngine, textOfResult, user } from "./harness.ts";
+
+const children = () => descendantsOf(process.pid).filter((entry) => entry.command.includes("stream-json"));
+
+test("a new chat is served by a spare, and another is booted after it", async () => {
+  await using running = await startEngine({ pool: { chatSpares: 1 } });
+  const { engine, answer, launches } = running;
+  await engine.models.list();
+  engine.warm();
+  await waitUntil("a spare", () => engine.status().spare >= 2);
+  const before = launches.length;
+  const result = await answer({ system: "S", model: "sonnet", messages: [user("hi")] });
+  expect(textOfResult(result)).toBe("echo: hi");
+  expect(engine.metrics().firstTokenSeconds.spare.count).toBe(1);
+  expect(engine.metrics().firstTokenSeconds.cold.count).toBe(0);
+  expect(running.api.requests[0]?.body.model).toContain("sonnet");
+  await waitUntil("the next spare", () => launches.length > before);
+  expect(engine.status()).toMatchObject({ hits: 1, idle: 1 });
+});
+
+test("a system prompt that comes again has an initialized process waiting", async () => {
+  await using running = await startEngine({ pool: { profileSpares: 1 } });
+  const { engine, answer } = running;
+  await answer({ system: "S", messages: [user("a")] });
+  await answer({ system: "S", messages: [user("b")] });
+  await waitUntil("the profile's spare", () => engine.status().spare >= 2);
+  await answer({ system: "S", messages: [user("c")] });
+  expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
+  const last = running.api.requests.at(-1);
+  expect(last && historyOf(last)).toEqual(apiHistory([user("c")]));
+});
+
+test("at the limit the least recently used conversation gives its place, and goes on exactly later", async () => {
+  await using running = await startEngine({ pool: { limit: 2 } });
+  const { engine, answer, api } = running;
+  const first = await answer({ messages: [user("a")] });
+  await answer({ messages: [user("b")] });
+  await answer({ messages: [user("c")] });
+  expect(engine.status()).toMatchObject({ live: 2, idle: 2 });
+  const messages = [user("a"), asHistory(first), user("more")];
+  await answer({ messages });
+  const last = api.requests.at(-1);
+  expect(last && historyOf(last)).toEqual(apiHistory(messages));
+  expect(engine.metrics().firstTokenSeconds.resume.count).toBe(1);
+  expect(engine.status().live).toBe(2);
+});
+
+test("beyond the limit requests wait in order, and past the line's bound are refused with a time", async () => {
+  await using running = await startEngine({ pool: { limit: 1, queueLimit: 1 } });
+  const { engine, answer, api } = running;
+  await engine.models.list();
+  const gate = createGate();
+  api.script(text([gate, "first"]));
+  const first = answer({ messages: [user("a")] });
+  await gate.reached;
+  const second = answer({ messages: [user("b")] });
+  await waitUntil("somebody waits", () => engine.status().queue.waiting === 1);
+  const refused = await answer({ messages: [user("c")] }).catch(toDaemonError);
+  expect(refused).toMatchObject({ code: "queue_full" });
+  expect((refused as { detail: { retryAfterSeconds: number } }).detail.retryAfterSeconds).toBeGreaterThan(0);
+  gate.open();
+  expect(textOfResult(await first)).toBe("first");
+  expect(textOfResult(await second)).toBe("echo: b");
+});
+
+test("whoever leaves the line leaves no trace", async () => {
+  await using running = await startEngine({ pool: { limit: 1 } });
+  const { engine, answer, api } = running;
+  await engine.models.list();
+  const gate = createGate();
+  api.script(text([gate, "first"]));
+  const first = answer({ messages: [user("a")] });
+  await gate.reached;
+  const client = new AbortController();
+  const second = answer({ messages: [user("b")], signal: client.signal }).catch(toDaemonError);
+  await waitUntil("somebody waits", () => engine.status().queue.waiting === 1);
+  client.abort();
+  expect(await second).toMatchObject({ code: "interrupted" });
+  expect(engine.status().queue.waiting).toBe(0);
+  gate.open();
+  await first;
+});
+
+test("an unused process is stopped, and wakes for its conversation; long unused, it ends", async () => {
+  await using running = await startEngine({
+    pool: { suspendAfterMs: 100, idleEvictionMs: 2_000, housekeepingMs: 50 },
+  });
+  const { answer, launches } = running;
+  const first = await answer({ messages: [user("a")] });
+  await waitUntil("all are stopped", () => children().every((child) => readProcess(child.pid)?.state === "T"));
+  const started = launches.length;
+  await answer({ messages: [user("a"), asHistory(first), user("b")] });
+  expect(launches.length).toBe(started);
+  await waitUntil("the conversation's process is gone", () => running.engine.status().idle === 0);
+});
+
+test("a dozen new chats at once all succeed, and nothing is left behind", async () => {
+  {
+    await using running = await startEngine({ pool: { limit: 4, chatSpares: 1 } });
+    const asked = Array.from({ length: 12 }, (_, index) => `chat ${index}`);
+    const results = await Promise.all(asked.map((content) => running.answer({ messages: [user(content)] })));
+    expect(results.map(textOfResult)).toEqual(asked.map((content) => `echo: ${content}`));
+    expect(running.engine.status().live).toBeLessThanOrEqual(4);
+  }
+  await waitUntilNone(children);
+}, 60_000);
+
+test("an agent's spare is used while nothing it read has changed", async () => {
+  let fingerprint = "one";
+  await using running = await startEngine({
+    pool: { profileSpares: 1 },
+    deps: { fingerprint: async () => fingerprint },
+  });
+  const { engine, answer } = running;
+  const ask = (content: string) => answer({ model: "claude-code", messages: [user(content)] });
+  await ask("a");
+  await waitUntil("the agent's spare", () => engine.status().spare >= 2);
+  await ask("b");
+  expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
+  await waitUntil("the next spare", () => engine.status().spare >= 2);
+  fingerprint = "two";
+  await ask("c");
+  expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
+  expect(engine.metrics().firstTokenSeconds.cold.count).toBe(2);
+});
+
+test("histories of two conversations never meet", async () => {
+  await using running = await startEngine({ pool: { chatSpares: 1 } });
+  const { answer, api } = running;
+  const same = await Promise.all([answer({ messages: [user("hi")] }), answer({ messages: [user("hi")] })]);
+  const [one, two] = same.map((result) => [user("hi"), asHistory(result)]);
+  if (!one || !two) throw new Error("no answers");
+  await Promise.all([
+    answer({ messages: [...one, user("I am one")] }),
+    answer({ messages: [...two, user("I am two")] }),
+    answer({ messages: [...two, user("I am three"), said("so"), user("and?")] }),
+  ]);
+  for (const request of api.requests)
+    expect(JSON.stringify(request.body.messages).match(/I am/g)?.length ?? 0).toBeLessThan(2);
+});
