@@ -59,7 +59,7 @@ async function prepare(
 }
 
 function environmentOf(
-  id: string,
+  mark: string,
   interpreter: Interpreter,
   workDirectory: string,
   temporary: string,
@@ -76,7 +76,7 @@ function environmentOf(
     PYTHONDONTWRITEBYTECODE: "1",
     DO_NOT_TRACK: "1",
     [deps.marker[0]]: deps.marker[1],
-    [EXECUTION_MARKER]: id,
+    [EXECUTION_MARKER]: mark,
     ...(interpreter.ownBun ? { BUN_BE_BUN: "1", BUN_INSTALL_CACHE_DIR: `${temporary}/bun` } : {}),
   };
 }
@@ -164,7 +164,9 @@ function start(
   const { workDirectory, codePath } = prepared;
   const temporary = sandbox?.kind === "bubblewrap" ? "/tmp" : join(own, "tmp");
   if (temporary !== "/tmp") mkdirSync(temporary, { mode: 0o700 });
-  const environment = environmentOf(id, interpreter, workDirectory, temporary, deps);
+  // A UUID: what carries it is ended, so it must be nobody else's.
+  const mark = crypto.randomUUID();
+  const environment = environmentOf(mark, interpreter, workDirectory, temporary, deps);
   const command = limited([interpreter.program, ...interpreter.flags, codePath, ...request.args], limits);
   const readable = [interpreter.shownPath, codePath.startsWith(`${workDirectory}/`) ? undefined : codePath];
   const argv = sandbox
@@ -236,7 +238,7 @@ function start(
     clearInterval(measure);
     request.signal.removeEventListener("abort", end);
     // A sandbox's processes die with its first one; without a sandbox they must be looked for.
-    if (sandbox?.kind !== "bubblewrap") await deps.endStragglers(child.pid, EXECUTION_MARKER, id);
+    if (sandbox?.kind !== "bubblewrap") await deps.endStragglers(child.pid, EXECUTION_MARKER, mark);
     const [stdout, stderr] = await outputs;
     await group?.remove();
     const reported = typeof child.signalCode === "string" ? child.signalCode : null;
