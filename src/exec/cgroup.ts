@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 const ROOT = "/sys/fs/cgroup";
 /** The last processes of a run leave their group a moment after they are gone. */
 const REMOVE_ATTEMPTS = 50;
-const REMOVE_RETRY_MS = 20;
+const MAX_REMOVE_RETRY_MS = 20;
 
 function read(path: string): string {
   try {
@@ -70,7 +70,7 @@ async function remove(path: string): Promise<void> {
       rmdirSync(path);
       return;
     } catch {
-      await Bun.sleep(REMOVE_RETRY_MS);
+      await Bun.sleep(Math.min(attempt + 1, MAX_REMOVE_RETRY_MS));
     }
   }
 }
