@@ -8,15 +8,18 @@ import type { Logger } from "../log.ts";
 import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
 import { renderError as renderOpenAiError } from "./openai/errors.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
+import { createSessionRoutes, type SessionsApiDeps } from "./sessions/routes.ts";
 import { renderError as renderSystemError } from "./shared/errors.ts";
 import { errorHeaders } from "./shared/exchange.ts";
 import type { FormatDeps, RenderedError } from "./shared/format.ts";
 import type { RouteFacts } from "./system/openapi.ts";
 import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
+import { createSocketRoutes } from "./ws/routes.ts";
 
 export interface AppDeps {
   formats: FormatDeps;
   code: CodeDeps;
+  sessions: SessionsApiDeps;
   system: Omit<SystemDeps, "routes">;
   log: Logger;
 }
@@ -52,6 +55,8 @@ export function createApp(deps: AppDeps): App {
   const app = new Elysia({ normalize: false })
     .use(createOpenAiRoutes(deps.formats))
     .use(createCodeRoutes(deps.code))
+    .use(createSessionRoutes(deps.sessions))
+    .use(createSocketRoutes())
     .use(createSystemRoutes({ ...deps.system, routes }))
     .onError(({ code, error, request, path }) => {
       if (code === "NOT_FOUND") {

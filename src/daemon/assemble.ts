@@ -203,6 +203,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       return { usable: true, path, version, loggedIn, problem };
     },
     pool: engine.status,
+    sessions: engine.sessions,
     openSessions: () => engine.sessions.open,
     problem: () => store.problem(),
     metrics: () => engineMetrics(engine.metrics()),

@@ -5,6 +5,7 @@ import { DEFAULT_FORMAT_LIMITS } from "../api/shared/format.ts";
 import { createId } from "../api/shared/ids.ts";
 import type { HealthFacts } from "../api/system/health.ts";
 import { livenessResponse } from "../api/system/routes.ts";
+import { createSocketServer } from "../api/ws/server.ts";
 import type { HostFacts } from "../config/environment.ts";
 import { ensurePrivateDirectory } from "../config/files.ts";
 import { openListFile } from "../config/list-file.ts";
@@ -93,6 +94,13 @@ export function startDaemon(options: DaemonOptions): Daemon {
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
   const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
+  const sessionParts = {
+    registry: host.sessions,
+    mayAnswer: () => true,
+    deniedPaths: [paths.stateDirectory, paths.configDirectory],
+    log,
+  };
+  const sockets = createSocketServer(sessionParts);
   const app = createApp({
     formats: {
       runner: host.runner,
@@ -103,6 +111,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       keepOpen: () => undefined, // the listeners have no idle timeout
       limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
     },
+    sessions: { ...sessionParts, keepAliveMs: DEFAULT_FORMAT_LIMITS.keepAliveMs, maxBodyBytes },
     code: {
       executor: createExecution({
         config,
@@ -134,9 +143,11 @@ export function startDaemon(options: DaemonOptions): Daemon {
       host: config.host,
       port,
       portKey,
+      websocket: sockets.handlers,
       createFetch: (taken) =>
         createServe({
           app,
+          sockets,
           log,
           rules: createGateRules({
             port: taken,
@@ -174,7 +185,9 @@ export function startDaemon(options: DaemonOptions): Daemon {
       stopping = true;
       const pending = listeners.reduce((sum, listener) => sum + listener.pending(), 0);
       log.info("stopping", { pending });
-      const drained = Promise.all(listeners.map((listener) => listener.stop()));
+      // Sockets stay until the turns that they watch have ended.
+      const turns = host.drainSessions().then(() => sockets.close());
+      const drained = Promise.all([turns, ...listeners.map((listener) => listener.stop())]);
       if (!(await within(drained, config.shutdownTimeoutSeconds * 1000))) {
         log.warn("interrupting the turns that still run");
         host.interruptTurns();

@@ -7,6 +7,7 @@ import type { MetricFamily } from "../api/system/metrics.ts";
 import { type DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { PoolStatus } from "../sessions/contracts.ts";
+import type { SessionRegistry } from "../sessions/registry.ts";
 import type { TurnEvent } from "../turn/events.ts";
 import type { ModelCatalog } from "../turn/models.ts";
 import type { TurnRequest } from "../turn/request.ts";
@@ -25,6 +26,7 @@ export interface EngineStart {
 export interface Engine {
   runner: TurnRunner;
   models: ModelCatalog;
+  sessions: SessionRegistry;
   claude(): ClaudeFacts;
   pool(): PoolStatus;
   openSessions(): number;
@@ -44,6 +46,10 @@ export interface Engine {
 export interface EngineHost {
   runner: TurnRunner;
   models: ModelCatalog;
+  /** Settles once the engine is there; rejects with what prevented it. */
+  sessions(): Promise<SessionRegistry>;
+  /** Takes no new turns of sessions from here on; settles when those that run have ended. */
+  drainSessions(): Promise<void>;
   claude(): ClaudeFacts;
   pool(): PoolStatus | undefined;
   openSessions(): number;
@@ -108,6 +114,8 @@ export function createEngineHost(starting: Promise<Engine>, log: Logger): Engine
       list: async () => (await started()).models.list(),
       get: async (id) => (await started()).models.get(id),
     },
+    sessions: async () => (await started()).sessions,
+    drainSessions: async () => engine?.sessions.drain(),
     claude: () =>
       engine?.claude() ?? {
         usable: failure === undefined,

@@ -3,10 +3,12 @@
  * callers. Never a wildcard, never a shared port.
  */
 import { networkInterfaces } from "node:os";
-import type { Server } from "bun";
+import type { Server, WebSocketHandler } from "bun";
+import type { SocketData } from "../api/ws/server.ts";
 import { DaemonError } from "../errors.ts";
 
-export type Fetch = (request: Request, server: Server<undefined>) => Response | Promise<Response>;
+/** Undefined where the request has become a WebSocket. */
+export type Fetch = (request: Request, server: Server<SocketData>) => Promise<Response | undefined>;
 
 export interface ListenOptions {
   /** `127.0.0.1` or `localhost`: both loopback addresses; `::1`: that one. */
@@ -17,6 +19,7 @@ export interface ListenOptions {
   portKey: string;
   /** Called with the port that was taken, before the first request can arrive. */
   createFetch(port: number): Fetch;
+  websocket: WebSocketHandler<SocketData>;
 }
 
 export interface Listener {
@@ -38,9 +41,9 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
-function serve(hostname: string, port: number, createFetch: ListenOptions["createFetch"]): Server<undefined> {
+function serve(hostname: string, port: number, { createFetch, websocket }: ListenOptions): Server<SocketData> {
   let handler: Fetch | undefined;
-  const server = Bun.serve({
+  const server = Bun.serve<SocketData>({
     hostname,
     port,
     reusePort: false,
@@ -49,6 +52,7 @@ function serve(hostname: string, port: number, createFetch: ListenOptions["creat
     // Bun's error page shows source and working directory.
     development: false,
     maxRequestBodySize: MAX_REQUEST_BYTES,
+    websocket,
     fetch: (request, own) => (handler ? handler(request, own) : new Response(null, { status: 503 })),
     error: () => new Response(null, { status: 500 }),
   });
@@ -81,16 +85,16 @@ function listenError(options: ListenOptions, hostname: string, error: unknown): 
 }
 
 /** Both addresses on one port, or an error with nothing left open. */
-function serveBoth(options: ListenOptions): Server<undefined>[] {
+function serveBoth(options: ListenOptions): Server<SocketData>[] {
   for (let attempt = 1; ; attempt++) {
-    let first: Server<undefined>;
+    let first: Server<SocketData>;
     try {
-      first = serve("127.0.0.1", options.port, options.createFetch);
+      first = serve("127.0.0.1", options.port, options);
     } catch (error) {
       throw listenError(options, "127.0.0.1", error);
     }
     try {
-      return [first, serve("::1", first.port ?? options.port, options.createFetch)];
+      return [first, serve("::1", first.port ?? options.port, options)];
     } catch (error) {
       if (codeOf(error) !== "EADDRINUSE" && !hasIpv6Loopback()) return [first];
       void first.stop(true);
@@ -102,10 +106,10 @@ function serveBoth(options: ListenOptions): Server<undefined>[] {
 
 /** Listens. Throws `unsupported` (exit 75 where the port is taken) with nothing left open. */
 export function listen(options: ListenOptions): Listener {
-  let servers: Server<undefined>[];
+  let servers: Server<SocketData>[];
   if (options.host === "::1") {
     try {
-      servers = [serve("::1", options.port, options.createFetch)];
+      servers = [serve("::1", options.port, options)];
     } catch (error) {
       throw listenError(options, "::1", error);
     }

@@ -1,5 +1,6 @@
 /** What happens to every request before and after routing: the gate, the path, the headers of the answer. */
 import type { App } from "../api/app.ts";
+import type { SocketServer } from "../api/ws/server.ts";
 import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { DEFAULT_HEADERS, decide, type GateRules } from "../security/gate.ts";
@@ -8,6 +9,7 @@ import { routePath, splitUrl } from "./route-path.ts";
 
 export interface ServeDeps {
   app: App;
+  sockets: SocketServer;
   rules: GateRules;
   log: Logger;
   /** The constant answer of `/health`, the one thing that any Host may ask. */
@@ -42,17 +44,18 @@ function mended(request: Request, host: string): Request | undefined {
 
 /** The handler of one listener. Never rejects. */
 export function createServe(deps: ServeDeps): Fetch {
-  const { app, rules, log } = deps;
+  const { app, sockets, rules, log } = deps;
   const refuse = (request: Request, error: DaemonError, headers: Readonly<Record<string, string>>) => {
     log.debug("refused", { code: error.code, method: request.method });
     return withHeaders(app.refuse(roughPath(request.url), request.headers, error), headers);
   };
   return async (request, server) => {
+    const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
     const decision = decide(
       {
         method: request.method,
         headers: request.headers,
-        upgrade: request.headers.get("upgrade")?.toLowerCase() === "websocket",
+        upgrade,
         peerAddress: () => server.requestIP(request)?.address,
       },
       rules,
@@ -65,7 +68,7 @@ export function createServe(deps: ServeDeps): Fetch {
       return refuse(request, decision.error, decision.headers);
     }
     if (decision.kind === "preflight") return withHeaders(new Response(null, { status: 204 }), decision.headers);
-    if (deps.stopping() && request.method !== "GET" && request.method !== "HEAD") {
+    if (deps.stopping() && (upgrade || (request.method !== "GET" && request.method !== "HEAD"))) {
       const message = "The daemon is stopping. Try again when it runs again.";
       const error = new DaemonError("overloaded", message, { detail: { retryAfterSeconds: 5 } });
       return refuse(request, error, decision.headers);
@@ -75,6 +78,11 @@ export function createServe(deps: ServeDeps): Fetch {
       if (!routed) {
         const error = new DaemonError("invalid_request", "The request's address is not one of this daemon's.");
         return refuse(request, error, decision.headers);
+      }
+      if (upgrade && sockets.serves(URL.parse(routed.url)?.pathname ?? "")) {
+        // The original: only that is tied to its connection.
+        const refusal = await sockets.upgrade(request, server);
+        return refusal && withHeaders(refusal, decision.headers);
       }
       return withHeaders(await app.handle(routed), decision.headers);
     } catch (thrown) {

@@ -7,12 +7,13 @@ import { createId, isId } from "../ids.ts";
 import type { Page, SessionRecord, ChangeRecord as StoredChange, TurnRecord } from "../store/records.ts";
 import type { ListOptions, SessionFilter } from "../store/store.ts";
 import type { PermissionMode } from "../turn/request.ts";
-import type { ChangeRecord, UndoOptions, UndoResult } from "../workspace/records.ts";
+import type { UndoOptions, UndoResult } from "../workspace/records.ts";
 import type { AgentSessions, OpenConversation, OpenSession, SessionStatus } from "./agent-sessions.ts";
 import { Hub, seqAfterCrash } from "./hub.ts";
 import { assertBypassAllowed, SessionPermissions } from "./permissions.ts";
-import { Session, type SessionDeps } from "./session.ts";
+import { Session, type SessionDeps, stopping } from "./session.ts";
 import type { TerminalSession, TerminalSessions } from "./terminal.ts";
+import { undoTurn } from "./undo-turn.ts";
 
 export interface RegistryDeps extends SessionDeps {
   /** A real directory within the configured roots; undefined asks for the default one. */
@@ -41,8 +42,12 @@ export class SessionRegistry implements AgentSessions {
   private readonly loaded = new Map<string, Session>();
   private readonly loading = new Map<string, Promise<Session | undefined>>();
   private closed = false;
+  private draining = false;
+  private readonly deps: RegistryDeps;
 
-  constructor(private readonly deps: RegistryDeps) {}
+  constructor(deps: Omit<RegistryDeps, "accepting">) {
+    this.deps = { ...deps, accepting: () => !this.draining };
+  }
 
   /**
    * Settles what a daemon that was killed left: its running turns are reported interrupted. To be called once, before
@@ -185,31 +190,20 @@ export class SessionRegistry implements AgentSessions {
     return this.deps.store.changes.list(sessionId, options);
   }
 
-  /** Takes a turn's changes back (or an undo's). Throws `not_found`, and what `WorkspaceChanges.undo` throws. */
+  /** Takes a turn's changes back (or an undo's). Throws `not_found`, and what `undoTurn` throws. */
   async undo(sessionId: string, turnId: string, options: Omit<UndoOptions, "undoId">): Promise<UndoResult> {
-    const { store, changes } = this.deps;
-    const session = await this.require(sessionId);
-    if (!changes) throw new DaemonError("unsupported", "Changes are not tracked here, so nothing can be taken back.");
-    const stored = await store.changes.get(turnId);
-    if (!stored || stored.sessionId !== sessionId) {
-      throw new DaemonError("not_found", "That turn changed no files, or its record is gone.");
-    }
-    if (session.status === "running" && options.dryRun !== true) {
-      throw new DaemonError("session_busy", "A turn of this session runs. Wait for it, or interrupt it first.");
-    }
-    const record = stored.data as unknown as ChangeRecord;
-    const result = await changes.undo(record, { ...options, undoId: createId("und") });
-    if (result.record) {
-      const { turnId: id, workspace, endedAt: at } = result.record;
-      store.changes.put({ id, sessionId, workspace, at, data: JSON.parse(JSON.stringify(result.record)) });
-      await store.flush();
-    }
-    return result;
+    return undoTurn(this.deps, await this.require(sessionId), turnId, options);
   }
 
   /** In memory, for health. */
   get open(): number {
     return this.loaded.size;
+  }
+
+  /** Takes no new turns from here on; settles when those that run or wait have ended. */
+  async drain(): Promise<void> {
+    this.draining = true;
+    await Promise.all([...this.loaded.values()].map((session) => session.quiet()));
   }
 
   /** Interrupts what runs, ends the processes, stores everything. Bounded in time. */
@@ -294,6 +288,6 @@ export class SessionRegistry implements AgentSessions {
   }
 
   private assertOpen(): void {
-    if (this.closed) throw new DaemonError("overloaded", "The daemon is stopping. Try again in a moment.");
+    if (this.closed || this.draining) throw stopping();
   }
 }

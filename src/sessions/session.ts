@@ -52,6 +52,8 @@ export interface SessionDeps {
   /** Paths the agent's tools may never read. */
   denyPaths: string[];
   stallTimeoutMs: number;
+  /** False while the daemon drains. */
+  accepting(): boolean;
   log: Logger;
   now(): number;
 }
@@ -81,6 +83,12 @@ function toTitle(prompt: string): string | undefined {
   const line = prompt.trim().split("\n", 1)[0]?.trim() ?? "";
   if (line === "") return undefined;
   return line.length > MAX_TITLE_CHARS ? `${line.slice(0, MAX_TITLE_CHARS - 1)}…` : line;
+}
+
+export function stopping(): DaemonError {
+  return new DaemonError("overloaded", "The daemon is stopping. Try again when it runs again.", {
+    detail: { retryAfterSeconds: 5 },
+  });
 }
 
 export class Session implements AgentSession {
@@ -163,6 +171,11 @@ export class Session implements AgentSession {
     yield* this.relay(job, turn);
   }
 
+  /** Settles when no turn runs or waits. */
+  async quiet(): Promise<void> {
+    await Promise.all([...this.jobs.values()].map((job) => job.done));
+  }
+
   /** Whether that turn runs or waits; without an id, whether one does. */
   isRunning(turnId?: string): boolean {
     return turnId === undefined ? this.jobs.size > 0 : this.jobs.has(turnId);
@@ -208,6 +221,7 @@ export class Session implements AgentSession {
         "This session is closed. Create one that resumes its claude_session_id.",
       );
     }
+    if (!deps.accepting()) throw stopping();
     if (input.permissionMode === "bypassPermissions") assertBypassAllowed(deps.bypassAllowed);
     const problem = deps.store.problem();
     if (problem !== undefined) {
