@@ -5,6 +5,8 @@
 import { Elysia } from "elysia";
 import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { renderError as renderAnthropicError } from "./anthropic/errors.ts";
+import { createAnthropicRoutes, createSharedPaths, speaksAnthropic } from "./anthropic/routes.ts";
 import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
 import { renderError as renderOpenAiError } from "./openai/errors.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
@@ -12,6 +14,7 @@ import { createSessionRoutes, type SessionsApiDeps } from "./sessions/routes.ts"
 import { renderError as renderSystemError } from "./shared/errors.ts";
 import { errorHeaders } from "./shared/exchange.ts";
 import type { FormatDeps, RenderedError } from "./shared/format.ts";
+import { createId } from "./shared/ids.ts";
 import type { RouteFacts } from "./system/openapi.ts";
 import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
 import { createSocketRoutes } from "./ws/routes.ts";
@@ -34,26 +37,38 @@ export interface App {
 
 interface Dialect {
   matches(path: string, headers: Headers): boolean;
-  renderError(error: DaemonError): RenderedError;
+  renderError(error: DaemonError, requestId: string): RenderedError;
 }
+
+const isOurs = (path: string) => /^\/v1\/code(\/|$)/.test(path) || !path.startsWith("/v1/");
 
 /** The first that matches; the last one matches everything. */
 const DIALECTS: readonly Dialect[] = [
-  { matches: (path) => /^\/v1\/code(\/|$)/.test(path) || !path.startsWith("/v1/"), renderError: renderSystemError },
-  { matches: () => true, renderError: renderOpenAiError },
+  { matches: isOurs, renderError: renderSystemError },
+  {
+    matches: (path, headers) => /^\/v1\/messages(\/|$)/.test(path) || speaksAnthropic(headers),
+    renderError: renderAnthropicError,
+  },
+  // Its second parameter is a model's name, which is not known here.
+  { matches: () => true, renderError: (error) => renderOpenAiError(error) },
 ];
 
 function refuse(path: string, headers: Headers, error: DaemonError): Response {
   const dialect = DIALECTS.find((entry) => entry.matches(path, headers));
-  const { status, body } = (dialect?.renderError ?? renderSystemError)(error);
-  return Response.json(body, { status, headers: errorHeaders(error) });
+  const requestId = createId("req_");
+  const { status, body } = (dialect?.renderError ?? renderSystemError)(error, requestId);
+  return Response.json(body, {
+    status,
+    headers: { ...errorHeaders(error), "x-request-id": requestId, "request-id": requestId },
+  });
 }
 
 export function createApp(deps: AppDeps): App {
   const routes = (): RouteFacts[] =>
     app.routes.map(({ method, path, hooks }) => ({ method, path, detail: hooks.detail }));
   const app = new Elysia({ normalize: false })
-    .use(createOpenAiRoutes(deps.formats))
+    .use(createAnthropicRoutes(deps.formats))
+    .use(createOpenAiRoutes(deps.formats, { otherDialect: createSharedPaths(deps.formats) }))
     .use(createCodeRoutes(deps.code))
     .use(createSessionRoutes(deps.sessions))
     .use(createSocketRoutes())

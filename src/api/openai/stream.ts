@@ -5,7 +5,7 @@
 import { assertNever, type DaemonError } from "../../errors.ts";
 import type { TurnEnd, TurnEvent } from "../../turn/events.ts";
 import type { JsonObject } from "../../turn/message.ts";
-import { boundInput, boundText } from "../shared/activity.ts";
+import { toActivity } from "../shared/activity.ts";
 import { toWireExtension } from "../shared/extensions.ts";
 import type { Encoder } from "../shared/format.ts";
 import { createRoundJoiner } from "../shared/rounds.ts";
@@ -95,32 +95,14 @@ export function createEncoder(context: StreamContext): Encoder {
       case "client-call-end":
         return sawArguments ? "" : callArguments(event.arguments);
       case "tool-start":
-        work();
-        return activity({ type: "tool_start", id: event.id, name: event.name, ...parentOf(event) });
       case "tool-run":
-        work();
-        return activity({
-          type: "tool_run",
-          id: event.id,
-          name: event.name,
-          input: boundInput(event.input),
-          ...parentOf(event),
-        });
-      case "tool-end":
-        return activity({ type: "tool_end", id: event.id, is_error: event.isError, output: boundText(event.output) });
       case "notice":
         work();
-        return activity({ type: "notice", code: event.code, text: event.text });
+        return activity(toActivity(event));
+      case "tool-end":
       case "permission-request":
-        return activity({
-          type: "permission_request",
-          request_id: event.requestId,
-          tool: event.tool,
-          input: boundInput(event.input),
-          ...(event.reason === undefined ? {} : { reason: event.reason }),
-        });
       case "permission-resolved":
-        return activity({ type: "permission_resolved", request_id: event.requestId, behavior: event.behavior });
+        return activity(toActivity(event));
       case "text-start":
         text.begin();
         return "";
@@ -144,10 +126,6 @@ export function createEncoder(context: StreamContext): Encoder {
     keepAlive: () => keepAlive,
     fail: (error: DaemonError) => `data: ${JSON.stringify(renderFailure(error))}\n\n`,
   };
-}
-
-function parentOf(event: { parentId: string | undefined }): JsonObject {
-  return event.parentId === undefined ? {} : { parent_id: event.parentId };
 }
 
 /** The legacy endpoint's stream: text alone, same object as the whole answer. */
