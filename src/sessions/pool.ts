@@ -6,6 +6,7 @@
  *
  * Over 300 lines: the life of a process is one state machine, and every way out of a state must free its place.
  */
+import { availableParallelism } from "node:os";
 import type {
   ClaudeProcess,
   InitializeOptions,
@@ -17,7 +18,7 @@ import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Lease, PoolStatus, ProcessNeed, ProcessSource, RestOptions, StartKind } from "./contracts.ts";
 import { ownMemoryBytes } from "./process-memory.ts";
-import { WaitingLine } from "./queue.ts";
+import { BootGate, WaitingLine } from "./queue.ts";
 import { canUseSpare, initializeKey, launchKey, RecentProfiles, type SpareProfile } from "./spares.ts";
 
 export interface PoolOptions {
@@ -39,6 +40,8 @@ export interface PoolOptions {
   chatSpares: number;
   profileSpares: number;
   recentMs: number;
+  /** Processes that boot at the same time, for requests; by default one more than there are cores. */
+  bootsAtOnce?: number;
   /** How often idle processes are looked after. */
   housekeepingMs: number;
 }
@@ -113,6 +116,7 @@ export class Pool implements ProcessSource {
   /** Places promised to those who are about to start a process. */
   private reserved = 0;
   private readonly line: WaitingLine;
+  private readonly boots: BootGate;
   private readonly recent: RecentProfiles;
   private hits = 0;
   private misses = 0;
@@ -128,6 +132,7 @@ export class Pool implements ProcessSource {
   ) {
     const { queueLimit, queueWaitMs, chatSpares, profileSpares, recentMs } = options;
     this.line = new WaitingLine({ limit: queueLimit, waitMs: queueWaitMs }, () => this.busyEstimateMs / options.limit);
+    this.boots = new BootGate(options.bootsAtOnce ?? availableParallelism() + 1);
     this.recent = new RecentProfiles({ chatSpares, profileSpares, recentMs });
   }
 
@@ -157,10 +162,14 @@ export class Pool implements ProcessSource {
     this.misses += 1;
     await this.reserve(signal);
     let member: Member;
+    let booted: (() => void) | undefined;
     try {
-      if (signal.aborted) throw gone();
+      booted = await this.boots.enter(signal);
       this.refuseIfClosed();
       member = this.start(need, "busy", undefined);
+    } catch (error) {
+      booted?.();
+      throw error;
     } finally {
       this.reserved -= 1;
     }
@@ -169,6 +178,8 @@ export class Pool implements ProcessSource {
     } catch (error) {
       void this.end(member);
       throw error;
+    } finally {
+      booted();
     }
   }
 

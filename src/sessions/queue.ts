@@ -83,6 +83,47 @@ export class WaitingLine {
   }
 }
 
+/**
+ * How many processes boot at once. A boot is half a second of one core: more of them at a time than there are cores only
+ * make each other late. First come, first served.
+ */
+export class BootGate {
+  private free: number;
+  private readonly waiting = new Set<() => void>();
+
+  constructor(atOnce: number) {
+    this.free = atOnce;
+  }
+
+  /** Settles with the function that lets the next one boot; to be called once, however the boot went. */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.free > 0) this.free -= 1;
+    else {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      // Whoever leaves early still gets its turn and gives it on at once.
+      this.waiting.add(resolve);
+      await promise;
+    }
+    let left = false;
+    const leave = () => {
+      if (left) return;
+      left = true;
+      const [next] = this.waiting;
+      if (!next) {
+        this.free += 1;
+        return;
+      }
+      this.waiting.delete(next);
+      next();
+    };
+    if (signal.aborted) {
+      leave();
+      throw gone();
+    }
+    return leave;
+  }
+}
+
 function gone(): DaemonError {
   return new DaemonError("interrupted", "The client went away before a claude process was free.");
 }
