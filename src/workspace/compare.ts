@@ -6,8 +6,9 @@ import { findObstacle, readState, sameState } from "./contents.ts";
 import type { Git } from "./git.ts";
 import { joinNul, onDisk, type RawPath, splitNul } from "./paths.ts";
 import type { FileState } from "./records.ts";
+import { scan, stateOf } from "./scan.ts";
 import type { Scope } from "./scope.ts";
-import { entriesOf, findUnseen, type ScopeSnapshot, scan, stateOf } from "./snapshot.ts";
+import { entriesOf, findUnseen, type ScopeSnapshot } from "./snapshot.ts";
 
 export interface RawChange {
   /** Relative to the workspace. */
@@ -60,7 +61,7 @@ export async function compare(
     for (const [path, before] of snapshot.aside) report(path, before, { kind: "absent" });
     return { changes, nested: [] };
   }
-  const found = await scan(git, snapshot, signal);
+  const found = await scan(git, snapshot, { mode: snapshot.mode, refresh: false, signal });
   const obstacles = new Set<RawPath>();
   for (const { path, status, before } of found.dirty) {
     // Beyond a link, or a directory now: whatever stands at that name is not this file.

@@ -37,6 +37,8 @@ export interface GitResult {
 export interface GitRun {
   input?: Uint8Array;
   signal?: AbortSignal;
+  /** Lets `status` write what it has learned into the index. */
+  refreshIndex?: boolean;
 }
 
 const NOT_STARTED: GitResult = { ok: false, exitCode: -1, stdout: Buffer.alloc(0), stderr: "not started" };
@@ -91,6 +93,7 @@ export class Git {
       GIT_DIR: place.gitDir,
       GIT_WORK_TREE: place.workTree,
     };
+    if (options.refreshIndex) environment.GIT_OPTIONAL_LOCKS = "1";
     if (place.indexFile !== undefined) environment.GIT_INDEX_FILE = place.indexFile;
     if (place.alternates !== undefined && place.alternates.length > 0) {
       environment.GIT_ALTERNATE_OBJECT_DIRECTORIES = place.alternates.map(quoteAlternate).join(delimiter);
@@ -118,6 +121,13 @@ export class Git {
     if (place.xdgConfigHome !== undefined) environment.XDG_CONFIG_HOME = place.xdgConfigHome;
     if (gitDir !== undefined) environment.GIT_DIR = gitDir;
     return this.#spawn(["config", "-z", "--includes", "--get-regexp", pattern], "/", environment, {});
+  }
+
+  /** The commit that a repository stands at; undefined where there is none yet. `rev-parse` executes nothing. */
+  async headOf(gitDir: string): Promise<string | undefined> {
+    const environment = { ...BASE_ENVIRONMENT, HOME: "/nonexistent", GIT_CONFIG_GLOBAL: "/dev/null", GIT_DIR: gitDir };
+    const { stdout } = await this.#spawn(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], "/", environment, {});
+    return /^[0-9a-f]{40}\n$/.exec(stdout.toString("latin1"))?.[0].trim();
   }
 
   async #spawn(

@@ -83,6 +83,12 @@ export class Scope {
    * they ignored, git would not tell of them.
    */
   readonly unnamed = new Set<RawPath>();
+  /** The user's commit that the base index began with: with it, one `git status` finds all there is. */
+  head: string | undefined;
+  /** Directories of the index. git remembers of each what it holds that is not in the index (its untracked cache). */
+  readonly directories = new Set<RawPath>();
+  /** The untracked cache may not be believed: it is the user's, or a directory could have changed unseen. */
+  cacheSuspect = false;
   /** When the last snapshot began, Unix milliseconds: the base index was true then. */
   verifiedAt = 0;
 
@@ -126,10 +132,14 @@ export class Scope {
     return { gitDir: this.gitDir, workTree: this.workTree, cwd, indexFile };
   }
 
+  /** The user's objects. */
+  get alternates(): string[] {
+    return this.repository ? [join(this.repository.commonDir, "objects")] : [];
+  }
+
   /** With the user's objects, for reading blobs. */
   readingPlace(): GitPlace {
-    const alternates = this.repository ? [join(this.repository.commonDir, "objects")] : [];
-    return { gitDir: this.gitDir, workTree: this.home, cwd: this.home, alternates };
+    return { gitDir: this.gitDir, workTree: this.home, cwd: this.home, alternates: this.alternates };
   }
 
   /** Snapshots of one scope are taken one after the other: they share the base index. */
@@ -202,6 +212,8 @@ export class Scope {
     if (stamp === this.#seededFrom) return;
     this.gitlinks = [];
     this.unnamed.clear();
+    this.directories.clear();
+    this.head = undefined;
     if (userIndex !== undefined) {
       await rm(this.baseIndex, { force: true });
       // Objects of another format cannot be alternates: everything is then read once.
@@ -219,7 +231,11 @@ export class Scope {
     await utimes(copy, seconds, seconds);
     const drop: IndexEntry[] = [];
     const all: IndexEntry[] = [];
+    let last = "";
     const visit = (entry: IndexEntry) => {
+      const directory = dirname(entry.path);
+      if (directory !== last) this.directories.add(directory);
+      last = directory;
       if (entry.mode === 0o160000) this.gitlinks.push(entry.path);
       else if (entry.odd || entry.ctimeSeconds >= seconds - 1) drop.push(entry);
       else all.push(entry);
@@ -251,7 +267,16 @@ export class Scope {
       const result = await this.#deps.git.run(place, ["update-index", "-z", "--force-remove", "--stdin"], { input });
       if (!result.ok) throw new Error(`git update-index failed: ${result.stderr}`);
     }
+    await this.#takeHead();
+    this.cacheSuspect = true;
     await rename(copy, this.baseIndex);
+  }
+
+  /** Our HEAD is the user's commit, so that `git status` has little to tell of the index. */
+  async #takeHead(): Promise<void> {
+    const head = this.repository && (await this.#deps.git.headOf(this.repository.gitDir));
+    if (head !== undefined) await writeFile(join(this.gitDir, "HEAD"), `${head}\n`);
+    this.head = head;
   }
 
   /** Rewrites a split, sparse, version 4 or otherwise special index as a plain one. */

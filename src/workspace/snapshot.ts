@@ -1,18 +1,19 @@
 /**
- * One scope's before-state: an index whose every entry was true at the snapshot. git finds the candidates by stat, two
- * commands at once (`diff-files` compares what is known, `ls-files -o` finds what is not); only those are read.
+ * One scope's before-state: an index whose every entry was true at the snapshot. git finds the candidates by stat (scan.ts);
+ * only those are read.
  *
  * git compares times by the second. What was changed in the second of the snapshot could change again unseen (same size,
  * restored mtime): such entries are compared by content, whatever their stat says.
  */
 import { accessSync, constants, existsSync, lstatSync, type Stats } from "node:fs";
-import { link, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { findObstacle, MAX_FILE_BYTES, readState, sameState, statOf } from "./contents.ts";
 import type { Git } from "./git.ts";
 import { type IndexEntry, readIndex } from "./index-file.ts";
 import { joinNul, onDisk, type RawPath, splitNul } from "./paths.ts";
 import type { FileState } from "./records.ts";
+import { type Dirty, hasYoungDirectory, modeOf, type ScanMode, scan, stateOf } from "./scan.ts";
 import type { Scope } from "./scope.ts";
 
 /** Paths in one `update-index`: progress is not lost where the time bound ends a first snapshot. */
@@ -34,52 +35,10 @@ export interface ScopeSnapshot {
   aside: Map<RawPath, FileState>;
   /** Files that the user tracks and that were not on disk. */
   missing: Set<RawPath>;
+  /** How a later look finds what has changed since. */
+  mode: ScanMode;
   /** Unix milliseconds, before the first look. */
   startedAt: number;
-}
-
-/** One line of `diff-files`. */
-interface Dirty {
-  path: RawPath;
-  status: string;
-  before: FileState;
-}
-
-export interface Scan {
-  dirty: Dirty[];
-  /** Files that the index does not hold, ignored ones left out. */
-  untracked: RawPath[];
-  /** Directories with a repository of their own. */
-  nested: RawPath[];
-}
-
-export function stateOf(mode: number, blob: string): FileState {
-  if (mode === 0o120000) return { kind: "link", blob };
-  // A submodule's directory is no file.
-  if (mode === 0o160000) return { kind: "absent" };
-  return { kind: "file", blob, executable: (mode & 0o100) !== 0 };
-}
-
-/** Differences between an index and the disk. Throws where git fails. */
-export async function scan(git: Git, snapshot: ScopeSnapshot, signal: AbortSignal): Promise<Scan> {
-  const place = snapshot.scope.place(snapshot.cwd, snapshot.index);
-  const [changed, others] = await Promise.all([
-    git.run(place, ["diff-files", "-z", "--raw", "--no-renames", "--relative", "--ignore-submodules=all", "--", "."], {
-      signal,
-    }),
-    git.run(place, ["ls-files", "-z", "--others", "--exclude-standard", "--", "."], { signal }),
-  ]);
-  for (const result of [changed, others]) if (!result.ok) throw new Error(`git failed: ${result.stderr}`);
-  const dirty: Dirty[] = [];
-  const fields = splitNul(changed.stdout);
-  for (let index = 0; index + 1 < fields.length; index += 2) {
-    const [mode = "", , blob = "", , status = ""] = (fields[index] ?? "").slice(1).split(" ");
-    dirty.push({ path: fields[index + 1] ?? "", status, before: stateOf(Number.parseInt(mode, 8), blob) });
-  }
-  const listed = splitNul(others.stdout);
-  const untracked = listed.filter((path) => !path.endsWith("/"));
-  const nested = listed.filter((path) => path.endsWith("/")).map((path) => path.slice(0, -1));
-  return { dirty, untracked, nested };
 }
 
 /** The entries of a snapshot's index below its `cwd`, with their paths made relative to it. */
@@ -136,17 +95,18 @@ export interface SnapshotDeps {
  */
 export async function takeSnapshot(
   deps: SnapshotDeps,
-  place: Omit<ScopeSnapshot, "aside" | "missing" | "startedAt">,
+  place: Omit<ScopeSnapshot, "aside" | "missing" | "mode" | "startedAt">,
 ): Promise<{ snapshot: ScopeSnapshot; nested: RawPath[] }> {
-  const snapshot: ScopeSnapshot = { ...place, aside: new Map(), missing: new Set(), startedAt: Date.now() };
-  const { scope, index } = snapshot;
+  const { scope, index } = place;
   await scope.prepare();
+  const mode = modeOf(place);
+  const snapshot: ScopeSnapshot = { ...place, aside: new Map(), missing: new Set(), mode, startedAt: Date.now() };
   await mkdir(dirname(index), { recursive: true });
+  const written = existsSync(scope.baseIndex) ? (await stat(scope.baseIndex)).mtimeMs : 0;
   // A hard link: git replaces an index, it never writes into one.
-  if (existsSync(scope.baseIndex)) await link(scope.baseIndex, index);
-  const found = await scan(deps.git, snapshot, deps.signal);
+  if (written > 0) await link(scope.baseIndex, index);
+  const found = await scan(deps.git, snapshot, { mode, refresh: true, signal: deps.signal });
   const known = new Set(found.dirty.map((entry) => entry.path));
-  const written = existsSync(index) ? (await stat(index)).mtimeMs : 0;
   const unseen = await findUnseen(snapshot, known, Math.max(written, scope.verifiedAt));
   const stage = new Stage(deps, snapshot);
   for (const { path, status } of found.dirty) stage.add(path, status === "D" ? "remove" : "add");
@@ -165,7 +125,14 @@ export async function takeSnapshot(
   const isRule = (path: RawPath) => path === ".gitignore" || path.endsWith("/.gitignore");
   const rulesMoved = found.dirty.some(({ path }) => isRule(path)) || found.untracked.some(isRule);
   if (scope.ignoreRulesChanged() || rulesMoved) await stage.dropIgnored();
-  if (await stage.run()) await publish(scope, index);
+  await stage.run();
+  await publish(snapshot);
+  if (mode !== "none") {
+    const since = Math.floor(snapshot.startedAt / 1000) - RECENT_SLACK_SECONDS;
+    scope.cacheSuspect = mode === "cached" && (await hasYoungDirectory(scope, since));
+    // Nothing is cached yet, or nothing to be believed.
+    if (mode === "uncached" || scope.cacheSuspect) snapshot.mode = "none";
+  }
   for (const path of unnamed) if (!snapshot.missing.has(path.slice(prefix.length))) scope.unnamed.delete(path);
   scope.verifiedAt = snapshot.startedAt;
   const links = scope.gitlinks.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
@@ -178,7 +145,12 @@ function isFileOrLink(path: Buffer): boolean {
 }
 
 /** Makes the index of this snapshot the one that the next begins with. */
-async function publish(scope: Scope, index: string): Promise<void> {
+async function publish({ scope, index, startedAt }: ScopeSnapshot): Promise<void> {
+  const own = statOf(Buffer.from(index));
+  if (own === undefined || own.ino === statOf(Buffer.from(scope.baseIndex))?.ino) return;
+  // It was written after the files were read. With the time of the reading, git looks again at whatever changed between.
+  const seconds = Math.floor(startedAt / 1000);
+  await utimes(index, seconds, seconds);
   const next = join(scope.home, `index.${crypto.randomUUID()}`);
   await link(index, next);
   await rename(next, scope.baseIndex);
@@ -240,8 +212,7 @@ class Stage {
     this.#aside = this.#aside.filter((path) => !dropped.has(path));
   }
 
-  /** False: there was nothing to write. */
-  async run(): Promise<boolean> {
+  async run(): Promise<void> {
     for (const path of this.#aside) {
       const { state } = await readState(onDisk(this.#snapshot.cwd, path));
       if (state.kind !== "absent") this.#snapshot.aside.set(path, state);
@@ -255,7 +226,8 @@ class Stage {
       await this.#addBatch(this.#adds.slice(start, start + MAX_BATCH_PATHS));
       if (this.#deps.signal.aborted) throw new Error("the snapshot took too long");
     }
-    return removes.length + this.#adds.length > 0;
+    const { scope, cwd } = this.#snapshot;
+    for (const path of this.#adds) scope.directories.add(dirname(scope.prefixOf(cwd) + path));
   }
 
   async #update(flags: string[], paths: RawPath[]): Promise<boolean> {

@@ -184,6 +184,7 @@ export class WorkspaceTurn implements TurnChanges {
         await scope.exclusive(() => scope.prepare());
         const index = join(this.#deps.turnDirectory, "none.index");
         waiting.push({
+          mode: "none",
           scope,
           cwd,
           at: `${path}/`,
