@@ -8,19 +8,23 @@ import type { Logger } from "../log.ts";
 import { renderError as renderAnthropicError } from "./anthropic/errors.ts";
 import { createAnthropicRoutes, createSharedPaths, speaksAnthropic } from "./anthropic/routes.ts";
 import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
-import { renderError as renderOpenAiError } from "./openai/errors.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
+import { createMemoryArchive, type ResponseArchive } from "./responses/archive.ts";
+import { createResponsesRoutes } from "./responses/routes.ts";
 import { createSessionRoutes, type SessionsApiDeps } from "./sessions/routes.ts";
 import { renderError as renderSystemError } from "./shared/errors.ts";
 import { errorHeaders } from "./shared/exchange.ts";
 import type { FormatDeps, RenderedError } from "./shared/format.ts";
 import { createId } from "./shared/ids.ts";
+import { renderError as renderOpenAiError } from "./shared/openai-errors.ts";
 import type { RouteFacts } from "./system/openapi.ts";
 import { createSystemRoutes, type SystemDeps } from "./system/routes.ts";
 import { createSocketRoutes } from "./ws/routes.ts";
 
 export interface AppDeps {
   formats: FormatDeps;
+  /** Where responses are kept that clients come back to; undefined: in memory, until the daemon ends. */
+  archive?: ResponseArchive;
   code: CodeDeps;
   sessions: SessionsApiDeps;
   system: Omit<SystemDeps, "routes">;
@@ -49,7 +53,7 @@ const DIALECTS: readonly Dialect[] = [
     matches: (path, headers) => /^\/v1\/messages(\/|$)/.test(path) || speaksAnthropic(headers),
     renderError: renderAnthropicError,
   },
-  // Its second parameter is a model's name, which is not known here.
+  // Chat completions and Responses alike. Its second parameter is a model's name, which is not known here.
   { matches: () => true, renderError: (error) => renderOpenAiError(error) },
 ];
 
@@ -69,6 +73,7 @@ export function createApp(deps: AppDeps): App {
   const app = new Elysia({ normalize: false })
     .use(createAnthropicRoutes(deps.formats))
     .use(createOpenAiRoutes(deps.formats, { otherDialect: createSharedPaths(deps.formats) }))
+    .use(createResponsesRoutes({ ...deps.formats, archive: deps.archive ?? createMemoryArchive() }))
     .use(createCodeRoutes(deps.code))
     .use(createSessionRoutes(deps.sessions))
     .use(createSocketRoutes())

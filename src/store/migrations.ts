@@ -61,6 +61,16 @@ const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX changes_session ON changes (session, row);
   `,
+  `
+  CREATE TABLE responses (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    bytes INTEGER NOT NULL,
+    data TEXT NOT NULL
+  );
+  -- Their sum is asked for, and no row is read for it.
+  CREATE INDEX responses_bytes ON responses (row, bytes);
+  `,
 ];
 
 export const SCHEMA_VERSION: number = MIGRATIONS.length;

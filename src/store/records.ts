@@ -96,6 +96,13 @@ export interface ChangeRecord {
   data: Json;
 }
 
+/** An answer of the Responses API that the client wants kept. `json` is the format's own, parsed by nobody else. */
+export interface ResponseRecord {
+  /** `resp_…` */
+  id: string;
+  json: string;
+}
+
 export interface Page<T> {
   items: T[];
   /** Give it back as `before` to read on; undefined at the end. */

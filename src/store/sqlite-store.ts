@@ -4,6 +4,7 @@ import type { Logger } from "../log.ts";
 import type { Json, JsonObject } from "../turn/message.ts";
 import { isCorruption, markDamaged, openDatabase } from "./open.ts";
 import type { ChangeRecord, EventRecord, Page, PrefixRecord, SessionRecord, TurnRecord } from "./records.ts";
+import { createResponses } from "./responses.ts";
 import { DEFAULT_RETENTION, type ListOptions, type Retention, type SessionFilter, type Store } from "./store.ts";
 import { toStorageError, WriteQueue } from "./write-queue.ts";
 
@@ -180,7 +181,9 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     return true;
   };
 
+  const responses = createResponses({ write, readOne, problem: () => queue.problem });
   return {
+    responses,
     sessions: {
       put: (record) =>
         write(
@@ -270,6 +273,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
         dropOldest("sessions", retention.sessions, SQL.pruneSessions, 100),
         dropOldest("prefixes", retention.prefixes, SQL.prunePrefixes),
         dropOldest("changes", retention.changes, SQL.pruneChanges),
+        responses.prune(retention),
         dropEvents(),
       ];
       return dropped.includes(true);

@@ -1,4 +1,12 @@
-import type { ChangeRecord, EventRecord, Page, PrefixRecord, SessionRecord, TurnRecord } from "./records.ts";
+import type {
+  ChangeRecord,
+  EventRecord,
+  Page,
+  PrefixRecord,
+  ResponseRecord,
+  SessionRecord,
+  TurnRecord,
+} from "./records.ts";
 
 /** What is kept before the oldest goes. `prune` enforces it in slices. */
 export interface Retention {
@@ -8,6 +16,9 @@ export interface Retention {
   fileBytes: number;
   prefixes: number;
   changes: number;
+  /** Stored answers of the Responses API, and what they take together: past either the oldest go. */
+  responses: number;
+  responseBytes: number;
 }
 
 export const DEFAULT_RETENTION: Retention = {
@@ -16,6 +27,8 @@ export const DEFAULT_RETENTION: Retention = {
   fileBytes: 2 * 1024 ** 3,
   prefixes: 200_000,
   changes: 50_000,
+  responses: 20_000,
+  responseBytes: 512 * 1024 ** 2,
 };
 
 export interface ListOptions {
@@ -74,6 +87,12 @@ export interface Store {
     get(id: string): Promise<ChangeRecord | undefined>;
     /** Newest first. */
     list(sessionId: string, options: ListOptions): Promise<Page<ChangeRecord>>;
+  };
+  readonly responses: {
+    /** Inserts or replaces. */
+    put(record: ResponseRecord): void;
+    get(id: string): Promise<ResponseRecord | undefined>;
+    delete(id: string): void;
   };
   /** Settles when everything written so far is on its way to the disk (safe from `kill -9`, not from a power cut). */
   flush(): Promise<void>;

@@ -11,6 +11,7 @@ import type {
   TextBlock,
 } from "../../turn/message.ts";
 import { createCallMatcher } from "../shared/calls.ts";
+import { parseArguments, stringOf } from "../shared/functions.ts";
 import { toDocumentBlock, toImageFromUrl } from "../shared/media.ts";
 import { invalidField } from "../shared/validation.ts";
 import type { ChatMessage } from "./schema.ts";
@@ -107,23 +108,7 @@ function toCall(call: Fields, path: string): ClientCallBlock {
 function toFunction(value: Fields, path: string): { name: string; input: JsonObject } {
   const { name } = value;
   if (typeof name !== "string" || name === "") throw invalidField(`${path}.name`, "must be a non-empty string.");
-  return { name, input: toInput(value.arguments, `${path}.arguments`) };
-}
-
-function toInput(value: unknown, path: string): JsonObject {
-  if (value === undefined || value === null || value === "") return {};
-  let parsed: unknown = value;
-  if (typeof value === "string") {
-    try {
-      parsed = JSON.parse(value);
-    } catch {
-      throw invalidField(path, "is not valid JSON.", "invalid_value");
-    }
-  }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw invalidField(path, "must be a JSON object, as a string.", "invalid_value");
-  }
-  return parsed as JsonObject;
+  return { name, input: parseArguments(value.arguments, `${path}.arguments`) };
 }
 
 /** The text of a message whose content can be nothing else. */
@@ -180,9 +165,4 @@ function toFile(value: unknown, path: string): DocumentBlock {
   }
   const title = typeof filename === "string" && filename !== "" ? filename : undefined;
   return toDocumentBlock(stringOf(data, `${path}.file_data`), `${path}.file_data`, title);
-}
-
-function stringOf(value: unknown, path: string): string {
-  if (typeof value === "string") return value;
-  throw invalidField(path, "must be a string.");
 }

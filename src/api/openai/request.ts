@@ -3,6 +3,7 @@ import { DaemonError } from "../../errors.ts";
 import type { OutputOptions, TurnRequest } from "../../turn/request.ts";
 import { readExtensions } from "../shared/extensions.ts";
 import type { TurnTranslation } from "../shared/format.ts";
+import { BOOKKEEPING, NEUTRAL } from "../shared/openai-parameters.ts";
 import { toEffort } from "../shared/tools.ts";
 import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator, invalidField } from "../shared/validation.ts";
@@ -23,28 +24,8 @@ const validateChat = createValidator(ChatSchema);
 const validateCompletion = createValidator(CompletionSchema);
 
 /** Fields that are read here, or that shape nothing of the answer. */
-const SILENT = new Set([
-  ...Object.keys(ChatSchema.properties),
-  "claude_code",
-  "user",
-  "metadata",
-  "safety_identifier",
-  "prompt_cache_key",
-  "prompt_cache_retention",
-  "prompt_cache_options",
-  "client_metadata",
-  "prediction",
-]);
-/** What a field means where it is left out: sent with this value it changes nothing. */
-const NEUTRAL = new Map<string, (value: unknown) => boolean>([
-  ["frequency_penalty", (value) => value === 0],
-  ["presence_penalty", (value) => value === 0],
-  ["logprobs", (value) => value === false],
-  ["top_logprobs", (value) => value === 0],
-  ["logit_bias", (value) => typeof value === "object" && Object.keys(value ?? {}).length === 0],
-  ["service_tier", (value) => value === "auto" || value === "default"],
-  ["store", (value) => value === false],
-]);
+const SILENT = new Set([...Object.keys(ChatSchema.properties), ...BOOKKEEPING]);
+
 /** Throws `invalid_request` naming the field. Pure: the same body and headers give the same turn. */
 export function toTurnRequest(value: Record<string, unknown>, headers: Headers): ChatTranslation {
   const body = validateChat(value);

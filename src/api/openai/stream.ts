@@ -8,9 +8,9 @@ import type { JsonObject } from "../../turn/message.ts";
 import { toActivity } from "../shared/activity.ts";
 import { toWireExtension } from "../shared/extensions.ts";
 import type { Encoder } from "../shared/format.ts";
+import { renderFailure } from "../shared/openai-errors.ts";
 import { createRoundJoiner } from "../shared/rounds.ts";
 import { SSE_CONTENT_TYPE } from "../shared/sse.ts";
-import { renderFailure } from "./errors.ts";
 import { REFUSAL_TEXT, toFinishReason, toWireUsage } from "./finish.ts";
 import { type AnswerContext, SERVICE } from "./response.ts";
 

@@ -1,6 +1,7 @@
 /** `tools`, `tool_choice`, the legacy `functions`, and `response_format`, in the vocabulary's words. */
 import type { JsonObject } from "../../turn/message.ts";
 import type { ClientTool, OutputFormat, ToolChoice } from "../../turn/request.ts";
+import { toChoiceMode } from "../shared/functions.ts";
 import { createToolList, toClientTool } from "../shared/tools.ts";
 import { invalidField } from "../shared/validation.ts";
 import type { ChatBody } from "./schema.ts";
@@ -47,7 +48,7 @@ function toChoice(
   if (choice === undefined || choice === null || tools.length === 0) {
     return { tools, toolChoice: { type: "auto" }, choiceName: undefined };
   }
-  if (typeof choice === "string") return { tools, toolChoice: toNamedMode(choice, choiceName), choiceName };
+  if (typeof choice === "string") return { tools, toolChoice: toChoiceMode(choice, choiceName), choiceName };
   const fields = choice as Fields;
   if (fields.type === "allowed_tools") return { ...toAllowed(fields, tools), choiceName };
   const named = legacy ? fields.name : (fields.function as Fields | undefined)?.name;
@@ -56,12 +57,6 @@ function toChoice(
     throw invalidField(choiceName, "names a function that is not among the tools.", "invalid_value");
   }
   return { tools, toolChoice: { type: "tool", name: named }, choiceName };
-}
-
-function toNamedMode(mode: string, param: string): ToolChoice {
-  if (mode === "auto" || mode === "none" || mode === "required") return { type: mode };
-  if (mode === "any") return { type: "required" };
-  throw invalidField(param, "must be none, auto, required or the name of a function.", "invalid_value");
 }
 
 /** A subset of the tools: the others are not offered. */
@@ -74,7 +69,7 @@ function toAllowed(fields: Fields, tools: ClientTool[]): { tools: ClientTool[]; 
   const mode = typeof allowed.mode === "string" ? allowed.mode : "auto";
   return {
     tools: tools.filter((tool) => names.has(tool.name)),
-    toolChoice: toNamedMode(mode, "tool_choice.allowed_tools.mode"),
+    toolChoice: toChoiceMode(mode, "tool_choice.allowed_tools.mode"),
   };
 }
 

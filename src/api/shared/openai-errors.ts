@@ -1,7 +1,7 @@
-/** Every failure in OpenAI's shape. All four keys are required by its SDKs. */
+/** Every failure in OpenAI's shape, for both of its formats. All four keys are required by its SDKs. */
 import type { DaemonError, ErrorCode } from "../../errors.ts";
 import type { JsonObject } from "../../turn/message.ts";
-import type { RenderedError } from "../shared/format.ts";
+import type { RenderedError } from "./format.ts";
 
 interface WireError {
   status: number;
