@@ -6,6 +6,7 @@ import { createId } from "../api/shared/ids.ts";
 import type { HealthFacts } from "../api/system/health.ts";
 import { livenessResponse } from "../api/system/routes.ts";
 import { createSocketServer } from "../api/ws/server.ts";
+import { MARKER } from "../claude/env.ts";
 import type { HostFacts } from "../config/environment.ts";
 import { ensurePrivateDirectory } from "../config/files.ts";
 import { openListFile } from "../config/list-file.ts";
@@ -16,9 +17,10 @@ import { createGateRules } from "../security/rules.ts";
 import { createWorkspaceChanges } from "../workspace/workspace-changes.ts";
 import { createEngineHost, type Engine, type EngineStart } from "./engine.ts";
 import { createExecution, executeRules } from "./execution.ts";
+import { isInsideSession } from "./inside-session.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
-import { createServe } from "./serve.ts";
+import { Calls, connected, createServe } from "./serve.ts";
 
 export interface DaemonOptions {
   config: Config;
@@ -44,6 +46,7 @@ export interface Daemon {
 
 /** Claude's first answer takes half a second on a quiet machine. */
 const FIRST_LOOK_MS = 5_000;
+const DRAIN_POLL_MS = 20;
 /** After the drain: time for interrupted turns to send their last words. */
 const LAST_WORDS_MS = 2_000;
 /** For the processes to go; what is left after that is the reaper's. */
@@ -94,13 +97,17 @@ export function startDaemon(options: DaemonOptions): Daemon {
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
   const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
+  const calls = new Calls();
+  const marker = { name: MARKER, value: instanceId };
   const sessionParts = {
     registry: host.sessions,
-    mayAnswer: () => true,
     deniedPaths: [paths.stateDirectory, paths.configDirectory],
     log,
   };
-  const sockets = createSocketServer(sessionParts);
+  const sockets = createSocketServer({
+    ...sessionParts,
+    mayAnswer: async (request, server) => !(await isInsideSession(connected(request, server), marker)),
+  });
   const app = createApp({
     formats: {
       runner: host.runner,
@@ -111,7 +118,12 @@ export function startDaemon(options: DaemonOptions): Daemon {
       keepOpen: () => undefined, // the listeners have no idle timeout
       limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
     },
-    sessions: { ...sessionParts, keepAliveMs: DEFAULT_FORMAT_LIMITS.keepAliveMs, maxBodyBytes },
+    sessions: {
+      ...sessionParts,
+      mayAnswer: async (request) => !(await isInsideSession(calls.callerOf(request), marker)),
+      keepAliveMs: DEFAULT_FORMAT_LIMITS.keepAliveMs,
+      maxBodyBytes,
+    },
     code: {
       executor: createExecution({
         config,
@@ -148,6 +160,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
         createServe({
           app,
           sockets,
+          calls,
           log,
           rules: createGateRules({
             port: taken,
@@ -185,16 +198,28 @@ export function startDaemon(options: DaemonOptions): Daemon {
       stopping = true;
       const pending = listeners.reduce((sum, listener) => sum + listener.pending(), 0);
       log.info("stopping", { pending });
-      // Sockets stay until the turns that they watch have ended.
-      const turns = host.drainSessions().then(() => sockets.close());
-      const drained = Promise.all([turns, ...listeners.map((listener) => listener.stop())]);
-      if (!(await within(drained, config.shutdownTimeoutSeconds * 1000))) {
+      const closed = Promise.all(listeners.map((listener) => listener.stop()));
+      // Not until the last connection is closed: a page that watches events would hold it for good.
+      const idle = async (limitMs: number): Promise<boolean> => {
+        const until = performance.now() + limitMs;
+        while (calls.answering + host.running() > 0) {
+          if (performance.now() >= until) return false;
+          await Bun.sleep(DRAIN_POLL_MS);
+        }
+        return true;
+      };
+      const drainMs = config.shutdownTimeoutSeconds * 1000;
+      const [sessionsDone, callsDone] = await Promise.all([within(host.drainSessions(), drainMs), idle(drainMs)]);
+      if (!sessionsDone || !callsDone) {
         log.warn("interrupting the turns that still run");
         host.interruptTurns();
-        await within(drained, LAST_WORDS_MS);
+        await idle(LAST_WORDS_MS);
       }
+      sockets.close();
+      const engine = within(host.close(), CLOSE_ENGINE_MS);
+      await within(closed, LAST_WORDS_MS);
       await within(Promise.all(listeners.map((listener) => listener.stop({ now: true }))), LAST_WORDS_MS);
-      if (!(await within(host.close(), CLOSE_ENGINE_MS))) log.warn("some claude processes are left to the reaper");
+      if (!(await engine)) log.warn("some claude processes are left to the reaper");
       removeInfo(paths.infoFile);
       lock.release();
       log.info("stopped");

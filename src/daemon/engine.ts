@@ -61,6 +61,8 @@ export interface EngineHost {
   ready: Promise<void>;
   /** Settles when claude has been asked for the first time, or cannot be. Never rejects. */
   asked: Promise<void>;
+  /** Turns of requests that run now. */
+  running(): number;
   /** Ends the running turns with what they have; their answers still go out. */
   interruptTurns(): void;
   close(): Promise<void>;
@@ -132,6 +134,7 @@ export function createEngineHost(starting: Promise<Engine>, log: Logger): Engine
     sessionDirectory: async (id) => (await started()).sessionDirectory(id),
     ready,
     asked,
+    running: () => turns.size,
     interruptTurns: () => {
       for (const turn of turns) turn.abort();
     },

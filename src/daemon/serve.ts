@@ -1,15 +1,18 @@
 /** What happens to every request before and after routing: the gate, the path, the headers of the answer. */
+import type { Server } from "bun";
 import type { App } from "../api/app.ts";
 import type { SocketServer } from "../api/ws/server.ts";
 import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { DEFAULT_HEADERS, decide, type GateRules } from "../security/gate.ts";
+import type { Connected } from "./inside-session.ts";
 import type { Fetch } from "./listen.ts";
 import { routePath, splitUrl } from "./route-path.ts";
 
 export interface ServeDeps {
   app: App;
   sockets: SocketServer;
+  calls: Calls;
   rules: GateRules;
   log: Logger;
   /** The constant answer of `/health`, the one thing that any Host may ask. */
@@ -18,12 +21,51 @@ export interface ServeDeps {
   stopping(): boolean;
 }
 
+/** The calls that are being answered, and who made them. Kept beside requests, because a mended one is a copy. */
+export class Calls {
+  readonly #callers = new WeakMap<Request, () => Connected | undefined>();
+  #answering = 0;
+
+  /** Calls whose answer has not begun. */
+  get answering(): number {
+    return this.#answering;
+  }
+
+  /** Looked up when asked for: few rules need it. */
+  callerOf(request: Request): Connected | undefined {
+    return this.#callers.get(request)?.();
+  }
+
+  async answer(
+    request: Request,
+    caller: () => Connected | undefined,
+    work: () => Promise<Response>,
+  ): Promise<Response> {
+    this.#callers.set(request, caller);
+    this.#answering += 1;
+    try {
+      return await work();
+    } finally {
+      this.#answering -= 1;
+    }
+  }
+}
+
 function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
   for (const name in headers) response.headers.set(name, headers[name] ?? "");
   for (const name in DEFAULT_HEADERS) {
     if (!response.headers.has(name)) response.headers.set(name, DEFAULT_HEADERS[name] ?? "");
   }
   return response;
+}
+
+/** Both ends of a request's connection; undefined once it is gone. `request` must be the server's own. */
+export function connected(
+  request: Request,
+  server: Pick<Server<unknown>, "port" | "requestIP">,
+): Connected | undefined {
+  const peer = server.requestIP(request);
+  return peer && server.port !== undefined ? { peer, localPort: server.port } : undefined;
 }
 
 /** Path of a URL whose authority cannot be trusted; only for choosing the dialect of a refusal. */
@@ -44,7 +86,7 @@ function mended(request: Request, host: string): Request | undefined {
 
 /** The handler of one listener. Never rejects. */
 export function createServe(deps: ServeDeps): Fetch {
-  const { app, sockets, rules, log } = deps;
+  const { app, sockets, calls, rules, log } = deps;
   const refuse = (request: Request, error: DaemonError, headers: Readonly<Record<string, string>>) => {
     log.debug("refused", { code: error.code, method: request.method });
     return withHeaders(app.refuse(roughPath(request.url), request.headers, error), headers);
@@ -84,7 +126,8 @@ export function createServe(deps: ServeDeps): Fetch {
         const refusal = await sockets.upgrade(request, server);
         return refusal && withHeaders(refusal, decision.headers);
       }
-      return withHeaders(await app.handle(routed), decision.headers);
+      const caller = () => connected(request, server);
+      return withHeaders(await calls.answer(routed, caller, () => app.handle(routed)), decision.headers);
     } catch (thrown) {
       log.error("request failed", {
         error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
