@@ -80,6 +80,11 @@ function planChat(request: TurnRequest, context: PlanContext): OptionPlan {
       thinkingOff = true;
     } else ignored.push(...namesOf(request, ["temperature", "topP"]));
   }
+  const stop = stopsOf(request);
+  // Where the API stops by itself, the process's memory ends there too and it stays of use; the cut in the daemon is for
+  // what the API refuses (blank ones) or overlooks.
+  const told = stop.filter((text) => text.trim() !== "");
+  if (told.length > 0) body.stop_sequences = told;
   const format = output.format?.type === "text" ? undefined : output.format;
   const nativeFormat = format?.type === "schema" && context.nativeFormat;
   if (nativeFormat) body.output_config = { format: { type: "json_schema", schema: format.schema } };
@@ -95,7 +100,7 @@ function planChat(request: TurnRequest, context: PlanContext): OptionPlan {
   const neutral = output.maxTokens === undefined && settings.effort === undefined && !thinkingOff;
   return {
     settings: neutral && !settings.extraBody ? undefined : settings,
-    stop: stopsOf(request),
+    stop,
     parallelCalls: request.parallelToolCalls,
     jsonSchema: format && !nativeFormat ? schemaOf(format) : undefined,
     nativeFormat,

@@ -145,6 +145,10 @@ export class Pool implements ProcessSource {
     this.refuseIfClosed();
     if (signal.aborted) throw gone();
     this.recent.note(need, Date.now());
+    return this.obtain(need, signal);
+  }
+
+  private async obtain(need: ProcessNeed, signal: AbortSignal): Promise<Lease> {
     this.scheduleRefill(REFILL_QUIET_MS);
     const spare = await this.takeSpare(need);
     if (spare) {
@@ -186,7 +190,7 @@ export class Pool implements ProcessSource {
   /** An `initialize` answer, from a process that is there or one that then stays as a spare. */
   async describe(): Promise<InitializeResult> {
     for (const member of this.members) if (member.answer) return member.answer;
-    const lease = await this.acquire(
+    const lease = await this.obtain(
       { launch: this.deps.chatLaunch, initialize: { systemPrompt: "" } },
       new AbortController().signal,
     );

@@ -27,6 +27,22 @@ test("a stop sequence split over deltas cuts exactly", async () => {
   expect(result.end).toMatchObject({ reason: { unified: "stop-sequence" }, stopSequence: "END" });
 });
 
+test("a stop sequence that the API heeds leaves a process that goes on", async () => {
+  await using running = await startEngine();
+  const { api, answer, launches } = running;
+  api.script(text("one ", { stopReason: "stop_sequence", stopSequence: "END" }));
+  const first = await answer({ messages: [user("go")], output: { stop: ["END", "\n"] } });
+  expect(api.requests[0]?.body.stop_sequences).toEqual(["END"]);
+  expect(first.end).toMatchObject({ reason: { unified: "stop-sequence" }, stopSequence: "END" });
+  const started = launches.length;
+  const messages = [user("go"), asHistory(first), user("more")];
+  await answer({ messages });
+  expect(launches.length).toBe(started);
+  expect(api.requests[1]?.body.stop_sequences).toBeUndefined();
+  const last = api.requests[1];
+  expect(last && historyOf(last)).toEqual(apiHistory(messages));
+});
+
 test("an error before the answer has its meaning; the next request carries the history as it was", async () => {
   await using running = await startEngine();
   const { api, answer } = running;
