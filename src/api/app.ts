@@ -9,7 +9,7 @@ import { renderError as renderAnthropicError } from "./anthropic/errors.ts";
 import { createAnthropicRoutes, createSharedPaths, speaksAnthropic } from "./anthropic/routes.ts";
 import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
-import { createMemoryArchive, type ResponseArchive } from "./responses/archive.ts";
+import type { ResponseArchive } from "./responses/archive.ts";
 import { createResponsesRoutes } from "./responses/routes.ts";
 import { createSessionRoutes, type SessionsApiDeps } from "./sessions/routes.ts";
 import { renderError as renderSystemError } from "./shared/errors.ts";
@@ -23,8 +23,8 @@ import { createSocketRoutes } from "./ws/routes.ts";
 
 export interface AppDeps {
   formats: FormatDeps;
-  /** Where responses are kept that clients come back to; undefined: in memory, until the daemon ends. */
-  archive?: ResponseArchive;
+  /** Where answers of the Responses API are kept that clients come back to. */
+  archive: ResponseArchive;
   code: CodeDeps;
   sessions: SessionsApiDeps;
   system: Omit<SystemDeps, "routes">;
@@ -73,7 +73,7 @@ export function createApp(deps: AppDeps): App {
   const app = new Elysia({ normalize: false })
     .use(createAnthropicRoutes(deps.formats))
     .use(createOpenAiRoutes(deps.formats, { otherDialect: createSharedPaths(deps.formats) }))
-    .use(createResponsesRoutes({ ...deps.formats, archive: deps.archive ?? createMemoryArchive() }))
+    .use(createResponsesRoutes({ ...deps.formats, archive: deps.archive }))
     .use(createCodeRoutes(deps.code))
     .use(createSessionRoutes(deps.sessions))
     .use(createSocketRoutes())

@@ -204,6 +204,14 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
     },
     pool: engine.status,
     sessions: engine.sessions,
+    archive: {
+      ...store.responses,
+      put: (record) => {
+        store.responses.put(record);
+        // Its client comes back to it, whatever becomes of this process. A failure is the store's own to report.
+        store.flush().catch(() => undefined);
+      },
+    },
     openSessions: () => engine.sessions.open,
     problem: () => store.problem(),
     metrics: () => engineMetrics(engine.metrics()),

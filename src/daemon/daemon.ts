@@ -118,6 +118,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       keepOpen: () => undefined, // the listeners have no idle timeout
       limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
     },
+    archive: host.archive,
     sessions: {
       ...sessionParts,
       mayAnswer: async (request) => !(await isInsideSession(calls.callerOf(request), marker)),

@@ -2,6 +2,7 @@
  * What the daemon needs of the engine, and how requests reach it before it is there: the daemon listens at once, while
  * `claude` is still being looked for, and the first requests wait for that.
  */
+import type { ResponseArchive } from "../api/responses/archive.ts";
 import type { ClaudeFacts } from "../api/system/health.ts";
 import type { MetricFamily } from "../api/system/metrics.ts";
 import { type DaemonError, toDaemonError } from "../errors.ts";
@@ -27,6 +28,8 @@ export interface Engine {
   runner: TurnRunner;
   models: ModelCatalog;
   sessions: SessionRegistry;
+  /** Where answers of the Responses API are kept. */
+  archive: ResponseArchive;
   claude(): ClaudeFacts;
   pool(): PoolStatus;
   openSessions(): number;
@@ -48,6 +51,7 @@ export interface EngineHost {
   models: ModelCatalog;
   /** Settles once the engine is there; rejects with what prevented it. */
   sessions(): Promise<SessionRegistry>;
+  archive: ResponseArchive;
   /** Takes no new turns of sessions from here on; settles when those that run have ended. */
   drainSessions(): Promise<void>;
   claude(): ClaudeFacts;
@@ -117,6 +121,12 @@ export function createEngineHost(starting: Promise<Engine>, log: Logger): Engine
       get: async (id) => (await started()).models.get(id),
     },
     sessions: async () => (await started()).sessions,
+    archive: {
+      // An answer is written after its turn, and deleted after it was read: the engine is there.
+      put: (record) => engine?.archive.put(record),
+      get: async (id) => (await started()).archive.get(id),
+      delete: (id) => engine?.archive.delete(id),
+    },
     drainSessions: async () => engine?.sessions.drain(),
     claude: () =>
       engine?.claude() ?? {

@@ -8,6 +8,7 @@ import type { Engine } from "../../src/daemon/engine.ts";
 import { DaemonError } from "../../src/errors.ts";
 import { createLogger } from "../../src/log.ts";
 import type { TurnRunner } from "../../src/turn/runner.ts";
+import { createMemoryArchive } from "../contract/responses/memory-archive.ts";
 import { emptyRegistry } from "../sessions/empty-registry.ts";
 import { createTmpDir } from "../support/tmp-dir.ts";
 
@@ -52,6 +53,7 @@ export function scriptedEngine(runner: TurnRunner, over: Partial<Engine> = {}): 
       },
     },
     sessions: emptyRegistry(),
+    archive: createMemoryArchive(),
     claude: () => ({ usable: true, path: "/opt/claude", version: "2.1.330", loggedIn: true, problem: undefined }),
     pool: () => ({
       ...{ live: 2, busy: 1, idle: 0, spare: 1, limit: 8, rssBytes: 1000, hits: 3, misses: 1 },

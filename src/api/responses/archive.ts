@@ -31,35 +31,6 @@ export interface Referenced {
 const MAX_CHAIN = 5_000;
 const MAX_REFERENCED_CHARS = 128 * 1024 * 1024;
 
-const MEMORY_ENTRIES = 1_000;
-const MEMORY_CHARS = 64 * 1024 * 1024;
-
-/** An archive that ends with the process, for a daemon without a state file: the oldest go past 1000, or 64 Mi characters. */
-export function createMemoryArchive(): ResponseArchive {
-  const kept = new Map<string, string>();
-  let chars = 0;
-  const drop = (id: string) => {
-    chars -= kept.get(id)?.length ?? 0;
-    kept.delete(id);
-  };
-  return {
-    put({ id, json }) {
-      drop(id);
-      kept.set(id, json);
-      chars += json.length;
-      for (const oldest of kept.keys()) {
-        if (kept.size <= MEMORY_ENTRIES && chars <= MEMORY_CHARS) return;
-        drop(oldest);
-      }
-    },
-    async get(id) {
-      const json = kept.get(id);
-      return json === undefined ? undefined : { id, json };
-    },
-    delete: drop,
-  };
-}
-
 /** Reads one answer; undefined where it is not kept. */
 export async function readAnswer(archive: ResponseArchive, id: string): Promise<ArchivedAnswer | undefined> {
   const record = await archive.get(id);

@@ -1,9 +1,9 @@
 import { expect } from "bun:test";
-import { createMemoryArchive } from "../../../src/api/responses/archive.ts";
 import { createResponsesRoutes } from "../../../src/api/responses/routes.ts";
 import type { FormatDeps } from "../../../src/api/shared/format.ts";
 import { describeFormat } from "../describe-format.ts";
 import { describeGolden } from "../golden.ts";
+import { createMemoryArchive } from "./memory-archive.ts";
 import { eventsOf, outputText, type ResponseObject, TERMINAL, textOf } from "./read.ts";
 
 const mount = (deps: FormatDeps) => createResponsesRoutes({ ...deps, archive: createMemoryArchive() });
