@@ -10,20 +10,19 @@ import { ControlAnswers } from "./control.ts";
 import { isObject } from "./json.ts";
 import type { ClientCallResult, PermissionAnswer, ProcessListener } from "./transport.ts";
 
-/** Claude's own tools that write files; their hook callback comes before they run. */
-export const EDIT_TOOLS = ["Write", "Edit", "MultiEdit", "NotebookEdit"];
 const EDIT_CALLBACK = "edits";
-/** The CLI goes on without our answer after this; keeping a before-state takes milliseconds. */
+/** The CLI goes on without our answer after this; a before-state has half of it (`workspace/turn-changes.ts`). */
 const EDIT_HOOK_TIMEOUT_SECONDS = 60;
 /** Requests of the CLI that may wait for people and clients at once. */
 const MAX_WAITING = 1000;
 
-/** `initialize.hooks` for the edit tools. A failed callback does not block the edit: undo then lacks one file. */
+/**
+ * `initialize.hooks`, for every tool: Bash and MCP servers change files too, and none may before the before-state of the
+ * turn is taken. A failed callback does not block the tool: undo then lacks a file.
+ */
 export function editHooks(): JsonObject {
   return {
-    PreToolUse: [
-      { matcher: EDIT_TOOLS.join("|"), hookCallbackIds: [EDIT_CALLBACK], timeout: EDIT_HOOK_TIMEOUT_SECONDS },
-    ],
+    PreToolUse: [{ matcher: "*", hookCallbackIds: [EDIT_CALLBACK], timeout: EDIT_HOOK_TIMEOUT_SECONDS }],
   };
 }
 

@@ -57,7 +57,7 @@ export interface InitializeOptions {
   clientTools?: ClientTool[];
   /** The CLI's own structured output. An invalid schema is dropped by the CLI in silence. */
   jsonSchema?: JsonObject;
-  /** Call back before Claude's own edit tools run (files_changed keeps their before-state). */
+  /** Call back before any of Claude's own tools runs: none may change a file before `files_changed` is ready. */
   hookEdits?: boolean;
 }
 
@@ -121,7 +121,7 @@ export interface ProcessListener {
   permission(prompt: PermissionPrompt): void;
   /** The CLI took a request back (interrupt, timeout): it needs no answer any more. */
   cancelled(id: string): void;
-  /** One of Claude's own edit tools is about to run; the CLI waits until the promise settles. */
+  /** One of Claude's own tools is about to run; the CLI waits until the promise settles. */
   beforeEdit(tool: string, input: JsonObject): Promise<void>;
   /** The process is gone, expected or not. Called once, after the last line. */
   exited(report: ExitReport): void;

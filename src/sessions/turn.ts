@@ -156,7 +156,8 @@ class RunningTurn implements Turn {
   /** Settings, then the prompt: the first request of the turn must already carry them. */
   private async begin(input: TurnInput): Promise<void> {
     try {
-      await this.options.changes?.before();
+      // Not awaited: the first token need not wait for it. Tools do, in `beforeEdit`.
+      void this.options.changes?.before();
       await this.applySettings();
       if (this.phase === "over" || !input.content) return;
       this.prompted = true;

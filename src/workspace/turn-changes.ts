@@ -31,6 +31,9 @@ const EDIT_TOOLS: Readonly<Record<string, string>> = {
   NotebookEdit: "notebook_path",
 };
 
+/** Tools of Claude's that change nothing need not wait. */
+const READING_TOOLS = new Set(["Read", "Glob", "Grep", "LS", "WebFetch", "WebSearch", "TodoWrite", "ToolSearch"]);
+
 export interface TurnDeps {
   git: Git;
   turnId: string;
@@ -106,6 +109,7 @@ export class WorkspaceTurn implements TurnChanges {
   }
 
   async beforeEdit(tool: string, input: JsonObject): Promise<void> {
+    if (READING_TOOLS.has(tool)) return;
     await this.before();
     const field = EDIT_TOOLS[tool];
     const named = field === undefined ? undefined : input[field];

@@ -48,7 +48,7 @@ test("trust is what claude has recorded, found where claude itself finds it", as
     const theirs = await claudeTrusts(directory.join(name), config);
     expect({ name, config, ours, theirs }).toEqual({ name, config, ours: expected, theirs: expected });
   }
-});
+}, 120_000);
 
 test("a config that is missing, malformed or hostile trusts nothing", async () => {
   await using home = await createTmpDir("trust-home-");
