@@ -2,7 +2,6 @@
 import type { HostFacts } from "../config/environment.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Paths } from "../config/paths.ts";
-import { assembleEngine } from "../daemon/assemble.ts";
 import { type Daemon, startDaemon } from "../daemon/daemon.ts";
 import { handleSignals } from "../daemon/signals.ts";
 import { toDaemonError } from "../errors.ts";
@@ -57,8 +56,12 @@ export async function runDaemon(context: CliContext, options: RunOptions): Promi
     paths,
     facts: context.facts,
     log,
-    startEngine: (start) =>
-      assembleEngine({ config, paths, facts: context.facts, claudeEnvironment: options.claudeEnvironment, log }, start),
+    startEngine: async (start) => {
+      // Not before it listens: half of the program's code is behind this.
+      const { assembleEngine } = await import("../daemon/assemble.ts");
+      const { claudeEnvironment } = options;
+      return assembleEngine({ config, paths, facts: context.facts, claudeEnvironment, log }, start);
+    },
   });
   const ended = Promise.withResolvers<number>();
   handleSignals({

@@ -192,7 +192,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     options.startEngine({ ports, instanceId, changes }).then(starting.resolve, starting.reject);
     host.ready.then(
       () => log.info("claude is ready", { path: host.claude().path, version: host.claude().version }),
-      (error: unknown) => log.error("claude cannot be used", { reason: String(error) }),
+      () => undefined, // told by whoever started the daemon
     );
     let ended: Promise<void> | undefined;
     const end = async () => {
