@@ -8,6 +8,7 @@ import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { addDemo } from "./demo.ts";
 import { exitCodeOf, renderExitCodes } from "./exit-codes.ts";
 import { addOrigin } from "./origin.ts";
+import { addSession } from "./session.ts";
 import { addStart } from "./start.ts";
 import { addStatus } from "./status.ts";
 import { addWorkspace } from "./workspace.ts";
@@ -15,7 +16,16 @@ import { addWorkspace } from "./workspace.ts";
 /** A command adds itself and reports its exit code through `done`. */
 export type AddCommand = (program: Command, context: CliContext, done: (code: number) => void) => void;
 
-const COMMANDS: readonly AddCommand[] = [addStart, addStatus, addChat, addDemo, addOrigin, addWorkspace, addConfig];
+const COMMANDS: readonly AddCommand[] = [
+  addStart,
+  addStatus,
+  addChat,
+  addDemo,
+  addSession,
+  addOrigin,
+  addWorkspace,
+  addConfig,
+];
 
 const EXAMPLES = `
 Examples:

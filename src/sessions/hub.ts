@@ -96,7 +96,10 @@ export interface HubDeps {
 
 /** The stream of one session. Lives as long as its `Session` object; holds no event longer than a run. */
 export class Hub {
-  private readonly watchers = new Set<Watcher>();
+  /** Each with the last number it had when it went live. */
+  private readonly watchers = new Map<Watcher, number>();
+  /** Events that wait until they are durable, and those behind them. */
+  private readonly held: { frame: EventFrame; durable: boolean }[] = [];
   private replaying = 0;
   private run: Run | undefined;
   private runTimer: ReturnType<typeof setTimeout> | undefined;
@@ -116,18 +119,46 @@ export class Hub {
 
   /** Numbers an event, hands it to everybody and stores it. */
   publish(event: SessionEvent): void {
+    const frame = this.record(event);
+    if (this.held.length > 0) this.held.push({ frame, durable: true });
+    else this.deliver(frame);
+  }
+
+  /**
+   * The same for an event that nobody may see before it is safe: it is stored, and handed out once `flush` has settled,
+   * whatever comes behind it waiting. Rejects as `flush` does; the event goes out all the same.
+   */
+  async publishDurably(event: SessionEvent, flush: () => Promise<void>): Promise<void> {
+    const entry = { frame: this.record(event), durable: false };
+    this.held.push(entry);
+    try {
+      await flush();
+    } finally {
+      entry.durable = true;
+      while (this.held[0]?.durable) {
+        const next = this.held.shift();
+        if (next) this.deliver(next.frame);
+      }
+    }
+  }
+
+  private record(event: SessionEvent): EventFrame {
     const seq = ++this.seq;
     if (isDelta(event)) this.extendRun(event, seq);
     else {
       this.storeRun();
       this.store(seq, seq, this.toStored(event), undefined);
     }
-    if (this.watchers.size === 0) return;
+    // Encoded once, and only where somebody looks.
     const { type, ...rest } = event;
-    const text = JSON.stringify({ type, seq, session_id: this.deps.sessionId, ...rest });
-    const frame: EventFrame = { seq, type, turnId: turnIdOf(event), text };
-    for (const watcher of this.watchers) {
-      if (watcher.deliver(frame)) continue;
+    const { sessionId } = this.deps;
+    const text = this.watchers.size === 0 ? "" : JSON.stringify({ type, seq, session_id: sessionId, ...rest });
+    return { seq, type, turnId: turnIdOf(event), text };
+  }
+
+  private deliver(frame: EventFrame): void {
+    for (const [watcher, after] of this.watchers) {
+      if (frame.seq <= after || watcher.deliver(frame)) continue;
       this.watchers.delete(watcher);
       watcher.dropped("slow");
     }
@@ -150,7 +181,7 @@ export class Hub {
    */
   subscribe(watcher: Watcher, after: number | undefined): Subscription {
     let open = true;
-    if (after === undefined || after >= this.seq) this.watchers.add(watcher);
+    if (after === undefined || after >= this.seq) this.watchers.set(watcher, this.seq);
     else {
       this.replaying++;
       void this.replay(watcher, after, () => open)
@@ -173,7 +204,7 @@ export class Hub {
   /** The session is gone: nobody will hear anything any more. */
   close(): void {
     this.storeRun();
-    for (const watcher of this.watchers) watcher.dropped("closed");
+    for (const watcher of this.watchers.keys()) watcher.dropped("closed");
     this.watchers.clear();
   }
 
@@ -182,7 +213,7 @@ export class Hub {
     while (isOpen()) {
       // No await between this comparison and going live: nothing can slip in between.
       if (position >= this.seq) {
-        this.watchers.add(watcher);
+        this.watchers.set(watcher, position);
         return;
       }
       this.storeRun();

@@ -356,7 +356,6 @@ export class Session implements AgentSession {
     record.lastActiveAt = deps.now();
     record.usage = addUsage(record.usage, turnRecord.usage);
     record.costUsd += turnRecord.costUsd ?? 0;
-    this.hub.storeRun();
     deps.store.turns.put(turnRecord);
     deps.store.sessions.put(record);
     const change = job.changes?.record;
@@ -369,8 +368,7 @@ export class Session implements AgentSession {
         data: JSON.parse(JSON.stringify(change)),
       });
     }
-    await deps.store.flush().catch((error: unknown) => this.notStored(error));
-    this.hub.publish(event);
+    await this.hub.publishDurably(event, () => deps.store.flush()).catch((error: unknown) => this.notStored(error));
     job.changes?.close();
     this.jobs.delete(turnRecord.id);
     void this.wound(job);

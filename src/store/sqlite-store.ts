@@ -23,7 +23,7 @@ const MAX_PAGE = 1000;
 /** Rows that one pass of `prune` deletes at most: a few milliseconds of the event loop. */
 const PRUNE_ROWS = 2000;
 /** A session's own events are trimmed each time its seq passes a multiple of this. */
-const TRIM_EVERY = 1024;
+const TRIM_EVERY = 4096;
 
 const SESSION_ROW = "(SELECT row FROM sessions WHERE id = ?1)";
 
@@ -49,7 +49,9 @@ const SQL = {
     WHERE key > ${SESSION_ROW} << 32 | ?2 AND key < (${SESSION_ROW} + 1) << 32 ORDER BY key LIMIT ?3`,
   firstEvent: `SELECT first_seq AS seq FROM events WHERE ${IN_SESSION} ORDER BY key LIMIT 1`,
   lastEvent: `SELECT key & 4294967295 AS seq FROM events WHERE ${IN_SESSION} ORDER BY key DESC LIMIT 1`,
-  trimEvents: `DELETE FROM events WHERE key BETWEEN ${SESSION_ROW} << 32 AND ${SESSION_ROW} << 32 | ?2`,
+  // By rows, not by numbers: those jump after a crash.
+  trimEvents: `DELETE FROM events WHERE key > ${SESSION_ROW} << 32 AND key <=
+    (SELECT key FROM events WHERE ${IN_SESSION} ORDER BY key DESC LIMIT 1 OFFSET ?2)`,
   putPrefix: `INSERT INTO prefixes (hash, owner, used_at, data) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (hash) DO UPDATE SET owner = ?2, used_at = ?3, data = ?4`,
   getPrefix: "SELECT hash, owner, used_at AS usedAt, data FROM prefixes WHERE hash = ?1",
@@ -228,8 +230,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
           record.cuts === undefined ? null : JSON.stringify(record.cuts),
         );
         const passed = Math.trunc(record.seq / TRIM_EVERY) !== Math.trunc((record.firstSeq - 1) / TRIM_EVERY);
-        const keepFrom = record.seq - retention.eventsPerSession;
-        if (passed && keepFrom > 0) write(SQL.trimEvents, sessionId, keepFrom);
+        if (passed) write(SQL.trimEvents, sessionId, retention.eventsPerSession);
       },
       read: async (sessionId, range) =>
         read(SQL.readEvents, sessionId, range.after, Math.max(1, Math.min(MAX_PAGE, range.limit))).map(toEvent),
