@@ -140,7 +140,8 @@ fetch_package() {
   if [ $fetched = no ]; then
     download "$registry/$1/-/${1##*/}-$2.tgz" "$4" || fail "$1@$2 could not be downloaded from $registry"
   fi
-  found=$(sha512_of "$4") || exit 1
+  found=$(sha512_of "$4")
+  [ -n "$found" ] || exit 1
   [ "$found" = "$3" ] || fail "$1@$2: the checksum is $found, not the pinned $3; nothing was installed"
 }
 

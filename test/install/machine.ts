@@ -24,7 +24,7 @@ export interface Machine extends AsyncDisposable {
   addTool(name: string, script: string): Promise<string>;
 }
 
-export async function createMachine(tools: string): Promise<Machine> {
+export async function createMachine(tools: string, options: { without?: string } = {}): Promise<Machine> {
   const directory = await createTmpDir("machine-");
   const [home, clone, bin, tmp] = ["home", "clone", "bin", "tmp"].map((name) => directory.join(name)) as [
     string,
@@ -35,7 +35,7 @@ export async function createMachine(tools: string): Promise<Machine> {
   for (const made of [home, clone, bin, tmp]) await mkdir(made);
   for (const tool of `${BASE_TOOLS} ${tools}`.split(" ")) {
     const path = Bun.which(tool);
-    if (path !== null) await symlink(path, `${bin}/${tool}`);
+    if (path !== null && tool !== options.without) await symlink(path, `${bin}/${tool}`);
   }
   await copySources(clone);
   const asRoot = process.getuid?.() === 0;

@@ -58,6 +58,16 @@ test("a package whose checksum is not the pinned one is not used", async () => {
   expect(readdirSync(machine.home)).toEqual([]);
 });
 
+test("without a tool for checksums nothing is used, and it says which one to install", async () => {
+  await using machine = await createMachine("", { without: "sha512sum" });
+  await machine.addTool("npm", '#!/bin/sh\necho evil > "oven-bun-1.4.5.tgz"\n');
+  const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
+  expect(result.exitCode).toBe(1);
+  expect(result.stderr).toContain("install one of them");
+  expect(result.stderr).not.toContain("not the pinned");
+  expect(readdirSync(machine.home)).toEqual([]);
+});
+
 test("a Bun of another version is passed over; one that was named is refused", async () => {
   await using machine = await createMachine("");
   await machine.addTool("bun", "#!/bin/sh\necho 1.0.0\n");
