@@ -8,6 +8,8 @@ import type { Logger } from "../log.ts";
 import { renderError as renderAnthropicError } from "./anthropic/errors.ts";
 import { createAnthropicRoutes, createSharedPaths, speaksAnthropic } from "./anthropic/routes.ts";
 import { type CodeDeps, createCodeRoutes } from "./code/routes.ts";
+import { renderError as renderOllamaError } from "./ollama/errors.ts";
+import { createOllamaRoutes } from "./ollama/routes.ts";
 import { createOpenAiRoutes } from "./openai/routes.ts";
 import type { ResponseArchive } from "./responses/archive.ts";
 import { createResponsesRoutes } from "./responses/routes.ts";
@@ -48,12 +50,14 @@ const isOurs = (path: string) => /^\/v1\/code(\/|$)/.test(path) || !path.startsW
 
 /** The first that matches; the last one matches everything. */
 const DIALECTS: readonly Dialect[] = [
+  // Their second parameter, where it is not an id, is a model's name, which is not known here.
+  { matches: (path) => /^\/api(\/|$)/.test(path), renderError: (error) => renderOllamaError(error) },
   { matches: isOurs, renderError: renderSystemError },
   {
     matches: (path, headers) => /^\/v1\/messages(\/|$)/.test(path) || speaksAnthropic(headers),
     renderError: renderAnthropicError,
   },
-  // Chat completions and Responses alike. Its second parameter is a model's name, which is not known here.
+  // Chat completions and Responses alike.
   { matches: () => true, renderError: (error) => renderOpenAiError(error) },
 ];
 
@@ -74,6 +78,7 @@ export function createApp(deps: AppDeps): App {
     .use(createAnthropicRoutes(deps.formats))
     .use(createOpenAiRoutes(deps.formats, { otherDialect: createSharedPaths(deps.formats) }))
     .use(createResponsesRoutes({ ...deps.formats, archive: deps.archive }))
+    .use(createOllamaRoutes(deps.formats))
     .use(createCodeRoutes(deps.code))
     .use(createSessionRoutes(deps.sessions))
     .use(createSocketRoutes())

@@ -16,6 +16,9 @@ export interface JsonBody {
 export const MAX_DEPTH = 500;
 const MIB = 1024 * 1024;
 
+/** What an empty body is answered with. */
+export const NO_BODY = "The request has no body. Send a JSON object.";
+
 /**
  * The body as an object. Throws `invalid_request` (empty, not UTF-8, not JSON, not an object, too deep),
  * `payload_too_large` or `unsupported_media_type`.
@@ -24,8 +27,7 @@ export async function readJsonBody(request: Request, options: { maxBodyBytes: nu
   const { maxBodyBytes } = options;
   const encoding = request.headers.get("content-encoding")?.trim().toLowerCase() ?? "";
   const received = await readBytes(request, maxBodyBytes);
-  if (received.byteLength === 0)
-    throw new DaemonError("invalid_request", "The request has no body. Send a JSON object.");
+  if (received.byteLength === 0) throw new DaemonError("invalid_request", NO_BODY);
   const bytes = await decodeContent(received, encoding, maxBodyBytes);
   const value = parseObject(bytes);
   const digest = new Bun.CryptoHasher("sha256").update(pathOf(request.url)).update(bytes).digest("hex");
