@@ -4,7 +4,10 @@
  * branched at that line; a history nobody knows becomes a new session's transcript.
  *
  * What a client resends of an agent's turn is its text alone, so a session knows more than the history says: that is why
- * it is preferred to the transcript, and why it must be this very conversation (see `AgentIndex`).
+ * it is preferred to the transcript, and why it must be this very conversation: a row of the index is used only under the
+ * digest of its whole history, and continued only while the session has had no turn since.
+ *
+ * Over 300 lines: the ways into a session, which are tried one after the other.
  */
 import { createToolNames } from "../claude/tool-names.ts";
 import type { Transcript } from "../claude/transcript.ts";
@@ -66,21 +69,21 @@ export async function* runAgent(
     system: request.system,
     tools: request.tools,
   });
-  const begun = await begin(request, model, plan, history, digest, deps);
+  const started = await begin(request, model, plan, history, digest, deps);
   try {
     let waiting = true;
-    for await (const event of begun.events) {
+    for await (const event of started.events) {
       if (waiting && isFirstToken(event)) {
         waiting = false;
-        const kind = begun.session.startKind;
+        const kind = started.session.startKind;
         if (kind) deps.metrics.firstTokenAfter(kind, (performance.now() - askedAt) / 1000);
       }
-      if (event.type === "model-start") await begun.transcript?.remove();
-      if (event.type === "turn-end") keep(begun.session, request, digest, deps);
+      if (event.type === "model-start") await started.transcript?.remove();
+      if (event.type === "turn-end") keep(started.session, request, digest, deps);
       yield event;
     }
   } finally {
-    await begun.transcript?.remove();
+    await started.transcript?.remove();
   }
 }
 
@@ -153,8 +156,10 @@ async function fromStandpoint(
     const there = session !== undefined && session.record.turns === stood.turns && session.status !== "closed";
     const content = [...between.flatMap(({ content }) => content as UserBlock[]), ...contentOf(history)];
     if (stood.callIds.length > 0) {
-      if (!there || session.status !== "waiting_tool" || history.results.length === 0) return undefined;
-      return { session, events: goOn(session, history, stood.callIds, request, plan) };
+      const waits = there && session.status === "waiting_tool" && session.process === "live";
+      if (!waits || history.results.length === 0) return undefined;
+      const events = await begun(goOn(session, history, stood.callIds, request, plan));
+      return events && { session, events };
     }
     if (history.results.length > 0) return undefined;
     if (there && session.status === "idle") {
@@ -193,6 +198,29 @@ async function fromTranscript(
   } catch (error) {
     await transcript.remove();
     throw error;
+  }
+}
+
+/** Undefined where the turn does not wait any more: its process may have been taken just now. */
+async function begun(events: AsyncIterable<TurnEvent>): Promise<AsyncIterable<TurnEvent> | undefined> {
+  const iterator = events[Symbol.asyncIterator]();
+  try {
+    const first = await iterator.next();
+    return withFirst(first, iterator);
+  } catch (error) {
+    if (error instanceof DaemonError && error.code === "invalid_request") return undefined;
+    throw error;
+  }
+}
+
+async function* withFirst(
+  first: IteratorResult<TurnEvent>,
+  rest: AsyncIterator<TurnEvent>,
+): AsyncGenerator<TurnEvent, void, undefined> {
+  try {
+    for (let step = first; !step.done; step = await rest.next()) yield step.value;
+  } finally {
+    await rest.return?.();
   }
 }
 

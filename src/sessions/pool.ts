@@ -343,9 +343,9 @@ export class Pool implements ProcessSource {
 
   /** Its place is free at once; the process itself may take a moment to go. */
   private async end(member: Member, now = false): Promise<void> {
-    const prompted = member.state === "busy";
+    const { state } = member;
     this.forget(member);
-    await member.process.close({ now: now || prompted });
+    await stop(member.process, state, now);
   }
 
   /** Settles with a place reserved: at once, after evicting, or after waiting in line. */
@@ -376,9 +376,10 @@ export class Pool implements ProcessSource {
         : this.ranked("idle")[0];
       if (!victim) return false;
       // Not through `end`: that would let others in before the place is counted as ours.
+      const { state } = victim;
       victim.state = "ended";
       this.members.delete(victim);
-      void victim.process.close();
+      void stop(victim.process, state, false);
     }
     return true;
   }
@@ -471,6 +472,15 @@ export class Pool implements ProcessSource {
     await member.process.control("apply_flag_settings", { settings: {} }, BOOT_TIMEOUT_MS).catch(() => undefined);
     if (member.state === "booting") this.settle(member, "spare");
   }
+}
+
+/**
+ * At EOF a process that waits for client results would call them failed and ask the model again: its turn is ended first.
+ * One that works would go on to the end of its turn.
+ */
+async function stop(process: ClaudeProcess, state: MemberState, now: boolean): Promise<void> {
+  if (state === "waiting" && !now) await process.interrupt().catch(() => undefined);
+  await process.close({ now: now || state === "busy" });
 }
 
 /** Between `initialize` and the turn's own listener; a few lines at most, the model has hardly been asked. */

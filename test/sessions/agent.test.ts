@@ -1,10 +1,16 @@
 /** Agent models for stateless clients, on the real claude: a conversation is a session, found again by its history. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { toDaemonError } from "../../src/errors.ts";
+import type { Message } from "../../src/turn/message.ts";
 import { lastUserMessage, textOf } from "../support/anthropic-api.ts";
-import { text, toolCall } from "../support/api-reply.ts";
+import { createGate, message, text, toolBlock, toolCall } from "../support/api-reply.ts";
+import { waitUntil } from "../support/processes.ts";
 import { asHistory, said, startEngine, textOfResult, user } from "./harness.ts";
+
+/** A cold start takes half a second, on a busy machine several. */
+setDefaultTimeout(60_000);
 
 test("the agent writes a file, and the conversation goes on in its session and process", async () => {
   await using running = await startEngine();
@@ -61,6 +67,90 @@ test("a history nobody knows becomes a session's transcript", async () => {
   expect(textOf(lastUserMessage(api.requests.at(-1) ?? fail()))).toContain("three");
   const next = await answer({ model: "claude-code", messages: [...messages, asHistory(result), user("four")] });
   expect(next.sessionId).toBe(result.sessionId);
+});
+
+const LOOK = { name: "look", inputSchema: { type: "object", properties: { at: { type: "string" } } } };
+
+function looked(callId: string, seen: string): Message {
+  return {
+    role: "user",
+    content: [{ type: "client-result", callId, content: [{ type: "text", text: seen }], isError: false }],
+  };
+}
+
+test("the client's tools work beside Claude's own, in one turn over two requests", async () => {
+  await using running = await startEngine();
+  const { api, answer, workspace, launches } = running;
+  api.script(
+    message([toolBlock("look", { at: "x" }, { id: "toolu_1" })]),
+    toolCall("Write", { file_path: join(workspace, "seen.txt"), content: "seen\n" }),
+    text("Noted."),
+  );
+  const request = { model: "claude-code", tools: [LOOK] };
+  const first = await answer({ ...request, messages: [user("look, then note it")] });
+  expect(first.end.reason.unified).toBe("tool-calls");
+  const started = launches.length;
+  const messages = [user("look, then note it"), asHistory(first), looked("toolu_1", "a cat")];
+  const second = await answer({ ...request, messages });
+  expect(textOfResult(second)).toBe("Noted.");
+  expect([second.turnId, second.sessionId]).toEqual([first.turnId, first.sessionId]);
+  expect(launches.length).toBe(started);
+  expect(JSON.stringify(api.requests[1]?.body.messages)).toContain("a cat");
+  expect(readFileSync(join(workspace, "seen.txt"), "utf8")).toBe("seen\n");
+});
+
+test("results that come after their process has gone still complete", async () => {
+  for (const model of ["claude-code", "opus"]) {
+    await using running = await startEngine({ pool: { waitingEvictionMs: 0, housekeepingMs: 50 } });
+    const { api, answer, engine } = running;
+    api.script(message([toolBlock("look", { at: "x" }, { id: `toolu_${model}` })]), text("Done."));
+    const first = await answer({ model, tools: [LOOK], messages: [user("go")] });
+    await waitUntil("the waiting process is gone", () => engine.status().live === engine.status().spare);
+    const messages = [user("go"), asHistory(first), looked(`toolu_${model}`, "a cat")];
+    const second = await answer({ model, tools: [LOOK], messages });
+    expect(textOfResult(second)).toBe("Done.");
+    const last = JSON.stringify(api.requests.at(-1)?.body.messages);
+    expect(last).toContain("a cat");
+    expect(JSON.stringify(api.requests.at(-1)?.body.tools)).toContain("look");
+  }
+});
+
+test("a schema makes the agent's answer the JSON; what an agent ignores is named, or refused when strict", async () => {
+  await using running = await startEngine();
+  const { api, answer } = running;
+  api.script(message([toolBlock("StructuredOutput", { a: 1 })]));
+  const schema = { type: "object", properties: { a: { type: "number" } }, required: ["a"] };
+  const request = {
+    model: "claude-code",
+    messages: [user("go")],
+    output: { format: { type: "schema" as const, schema }, maxTokens: 5, temperature: 0 },
+    optionNames: { maxTokens: "max_tokens", temperature: "temperature" },
+    unsupported: ["seed"],
+  };
+  const result = await answer(request);
+  expect(JSON.parse(textOfResult(result))).toEqual({ a: 1 });
+  expect(result.ignored).toEqual(["seed", "max_tokens", "temperature"]);
+  const refused = await answer({ ...request, claudeCode: { strict: true } }).catch(toDaemonError);
+  expect(refused).toMatchObject({ code: "invalid_request", detail: { param: "seed" } });
+});
+
+test("a client that goes away stops the agent's work within a second", async () => {
+  await using running = await startEngine();
+  const { api, ask } = running;
+  const gate = createGate();
+  api.script(text(["begin", gate, "never"]));
+  const client = new AbortController();
+  const leave = async () => {
+    const retry = { attempt: 0, bodyDigest: "b" };
+    for await (const event of ask({ model: "claude-code", messages: [user("go")], signal: client.signal, retry })) {
+      if (event.type === "text-delta") client.abort();
+    }
+  };
+  const start = performance.now();
+  await leave().catch(toDaemonError);
+  expect(await api.requests[0]?.finished).toBe("closed-by-client");
+  expect(performance.now() - start).toBeLessThan(5_000);
+  gate.open();
 });
 
 function fail(): never {

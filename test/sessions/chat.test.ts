@@ -1,9 +1,12 @@
 /** Chat models on the real claude: what the model API receives is the client's history, whatever process carries it. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import type { Message } from "../../src/turn/message.ts";
 import { createGate, message, text, textBlock, toolBlock } from "../support/api-reply.ts";
 import { apiHistory, type HistoryMessage, historyOf, RESUME_RESIDUE, systemOf } from "../support/history.ts";
 import { asHistory, said, startEngine, textOfResult, user } from "./harness.ts";
+
+/** A cold start takes half a second, on a busy machine several. */
+setDefaultTimeout(60_000);
 
 test("a new chat streams, and its next turn goes on in the same process", async () => {
   await using running = await startEngine();

@@ -1,10 +1,13 @@
 /** The pool on the real claude: spares, limits, the line, and what idle processes cost. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { toDaemonError } from "../../src/errors.ts";
 import { createGate, text } from "../support/api-reply.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
 import { descendantsOf, readProcess, waitUntil, waitUntilNone } from "../support/processes.ts";
 import { asHistory, said, startEngine, textOfResult, user } from "./harness.ts";
+
+/** A cold start takes half a second, on a busy machine several. */
+setDefaultTimeout(60_000);
 
 const children = () => descendantsOf(process.pid).filter((entry) => entry.command.includes("stream-json"));
 

@@ -1,9 +1,12 @@
 /** Ends of a turn, good and bad, on the real claude: what the client is told and what becomes of the process. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { type DaemonError, toDaemonError } from "../../src/errors.ts";
 import { apiError, CUT, createGate, message, text, textBlock, thinkingBlock, toolBlock } from "../support/api-reply.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
 import { asHistory, startEngine, textOfResult, user } from "./harness.ts";
+
+/** A cold start takes half a second, on a busy machine several. */
+setDefaultTimeout(60_000);
 
 const LOOK = { name: "look", inputSchema: { type: "object", properties: {} } };
 
