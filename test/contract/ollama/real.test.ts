@@ -1,0 +1,174 @@
+/** The same clients against the real engine and the real `claude`, with a scripted model API behind it. */
+import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { generateText, isStepCount, streamText, tool } from "ai";
+import { type Message, Ollama } from "ollama";
+import { createOllama } from "ollama-ai-provider-v2";
+import { z } from "zod";
+import { createOllamaRoutes } from "../../../src/api/ollama/routes.ts";
+import { type Running, startEngine } from "../../sessions/harness.ts";
+import type { ApiRequest } from "../../support/anthropic-api.ts";
+import {
+  createGate,
+  message,
+  promptTooLong,
+  rateLimited,
+  streamError,
+  text,
+  textBlock,
+  thinkingBlock,
+  toolBlock,
+} from "../../support/api-reply.ts";
+import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
+
+// Real processes on a machine that does other things too; nothing waits for it.
+setDefaultTimeout(60_000);
+
+let running: Running;
+let served: Served;
+let client: Ollama;
+
+beforeAll(async () => {
+  Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false });
+  running = await startEngine();
+  const { engine } = running;
+  const deps = { ...createDeps(createScriptedRunner()), runner: engine.run, models: engine.models, now: Date.now };
+  served = serve(createOllamaRoutes(deps));
+  client = new Ollama({ host: served.url });
+});
+afterAll(async () => {
+  await served.stop();
+  await running[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  running.api.drain();
+  running.api.always(text("unexpected"));
+});
+
+const messages = [{ role: "user", content: "hi" }];
+const lastSent = (): ApiRequest["body"] => {
+  const body = running.api.requests.at(-1)?.body;
+  if (!body) throw new Error("nothing reached the model API");
+  return body;
+};
+const failureOf = (work: PromiseLike<unknown>) =>
+  Promise.resolve(work).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+
+/** Two parallel calls, then a report of their results as the model API received them. */
+function scriptWeather(): void {
+  const { api } = running;
+  const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
+  const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
+  const report = (request: ApiRequest) => {
+    const results = JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? [];
+    return text(results.join(", "));
+  };
+  api.script(message([textBlock("Let me see."), ...calls]), report);
+}
+
+test("an answer, whole and streamed, with thinking, deltas as they come, counts and durations", async () => {
+  const { api } = running;
+  const gate = createGate();
+  api.script(message([thinkingBlock(["hm"]), textBlock("Hello there")]), text(["Hello ", gate, "there"]));
+  const whole = await client.chat({ model: "opus:latest", messages });
+  expect(whole.message).toEqual({ role: "assistant", content: "Hello there", thinking: "hm" });
+  expect(whole).toMatchObject({ model: "opus:latest", done: true, done_reason: "stop" });
+  expect(whole.prompt_eval_count).toBeGreaterThan(0);
+  expect(whole.total_duration).toBeGreaterThan(1e6);
+  let seen = "";
+  for await (const part of await client.chat({ model: "opus", messages, stream: true })) {
+    seen += part.message.content;
+    if (seen === "Hello ") gate.open();
+  }
+  expect(seen).toBe("Hello there");
+});
+
+test("a loop with two calls goes on in the same process", async () => {
+  scriptWeather();
+  const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object" } } }];
+  const history: Message[] = [{ role: "user", content: "weather?" }];
+  const { message: first } = await client.chat({ model: "opus", messages: history, tools: tools as never });
+  expect(first.tool_calls?.map((call) => call.function.arguments)).toEqual([{ city: "Paris" }, { city: "Rome" }]);
+  history.push(first);
+  const launched = running.launches.length;
+  for (const call of first.tool_calls ?? []) {
+    history.push({ role: "tool", tool_name: "weather", content: `${call.function.arguments.city}: sunny` });
+  }
+  const answer = await client.chat({ model: "opus", messages: history, tools: tools as never });
+  expect(answer.message.content).toBe("Paris: sunny, Rome: sunny");
+  expect(running.launches.length).toBe(launched);
+});
+
+test("generate goes on from its context in the same process", async () => {
+  running.api.script(text("Hello"), text("Again"));
+  const first = await client.generate({ model: "opus", prompt: "hi", system: "Be kind." });
+  const launched = running.launches.length;
+  const second = await client.generate({ model: "opus", prompt: "more", context: first.context });
+  expect(second.response).toBe("Again");
+  expect(running.launches.length).toBe(launched);
+  const sent = JSON.stringify(lastSent().messages);
+  for (const part of ["hi", "Hello", "more"]) expect(sent).toContain(part);
+  expect(JSON.stringify(lastSent().system)).toContain("Be kind.");
+});
+
+test("format, num_predict, stop and images are honoured", async () => {
+  const { api } = running;
+  api.script(text(['{"city":', '"Rome"}']));
+  const format = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const made = await client.chat({ model: "opus", messages, format });
+  expect(JSON.parse(made.message.content)).toEqual({ city: "Rome" });
+  expect(JSON.stringify(lastSent().output_config)).toContain("city");
+  // Not queued: the CLI may ask the API to go on before the daemon has cut it off.
+  api.always(text("Hel", { stopReason: "max_tokens" }));
+  const cut = await client.chat({ model: "opus", messages, options: { num_predict: 5 } });
+  expect([cut.message.content, cut.done_reason]).toEqual(["Hel", "length"]);
+  api.always(text(["one END", " two"]));
+  const stopped = await client.chat({ model: "opus", messages, options: { stop: ["END"] } });
+  expect([stopped.message.content, stopped.done_reason]).toEqual(["one ", "stop"]);
+  api.always(text("seen"));
+  const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+  await client.chat({ model: "opus", messages: [{ role: "user", content: "look", images: [pixel] }] });
+  expect(JSON.stringify(lastSent().messages)).toContain("image/png");
+});
+
+test("ollama-ai-provider-v2: multi-step tools", async () => {
+  const model = createOllama({ baseURL: `${served.url}/api` })("opus");
+  const tools = {
+    weather: tool({ inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `${city}: sunny` }),
+  };
+  const options = { model, tools, stopWhen: isStepCount(3), maxRetries: 0 };
+  scriptWeather();
+  expect((await generateText({ ...options, prompt: "weather?" })).text).toBe("Paris: sunny, Rome: sunny");
+  scriptWeather();
+  expect(await streamText({ ...options, prompt: "the weather?" }).text).toBe("Paris: sunny, Rome: sunny");
+});
+
+test("upstream failures keep their meaning, early with a status, late in the stream", async () => {
+  const { api } = running;
+  const read = async () => {
+    for await (const _ of await client.chat({ model: "opus", messages, stream: true }));
+  };
+  api.always(promptTooLong(210_000, 200_000));
+  expect(await failureOf(client.chat({ model: "opus", messages }))).toMatchObject({
+    status_code: 400,
+    message: expect.stringContaining("exceeds the context length"),
+  });
+  api.always(rateLimited(1));
+  expect(await failureOf(read())).toMatchObject({ status_code: 429 });
+  api.always(text(["Hel", streamError("overloaded_error", "Overloaded")]));
+  expect(await failureOf(read())).toBeInstanceOf(Error);
+  expect(await failureOf(client.chat({ model: "gpt-5", messages }))).toMatchObject({
+    status_code: 404,
+    message: expect.stringContaining("model 'gpt-5' not found"),
+  });
+});
+
+test("models come from the CLI, with and without their tag", async () => {
+  const names = (await client.list()).models.map((model) => model.name);
+  expect(names).toContain("claude-code:latest");
+  expect(names).toContain("opus:latest");
+  for (const model of ["opus", "opus:latest"]) expect((await client.show({ model })).capabilities).toContain("tools");
+  expect(await client.pull({ model: "opus:latest" })).toMatchObject({ status: "success" });
+});
