@@ -16,7 +16,7 @@ import type { Logger } from "../log.ts";
 import { createGateRules } from "../security/rules.ts";
 import { createWorkspaceChanges } from "../workspace/workspace-changes.ts";
 import { createEngineHost, type Engine, type EngineStart } from "./engine.ts";
-import { createExecution, executeRules } from "./execution.ts";
+import { createExecution, executeRules, executionFacts } from "./execution.ts";
 import { isInsideSession } from "./inside-session.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
@@ -81,11 +81,22 @@ export function startDaemon(options: DaemonOptions): Daemon {
   const starting = Promise.withResolvers<Engine>();
   const host = createEngineHost(starting.promise, log);
   const instanceId = crypto.randomUUID();
-  const changes = createWorkspaceChanges({
-    stateDirectory: paths.stateDirectory,
-    searchPath: facts.env.PATH ?? "",
-    home: paths.home,
-    ...(facts.env.XDG_CONFIG_HOME === undefined ? {} : { xdgConfigHome: facts.env.XDG_CONFIG_HOME }),
+  const createChanges = (stateDirectory: string) =>
+    createWorkspaceChanges({
+      stateDirectory,
+      searchPath: facts.env.PATH ?? "",
+      home: paths.home,
+      ...(facts.env.XDG_CONFIG_HOME === undefined ? {} : { xdgConfigHome: facts.env.XDG_CONFIG_HOME }),
+      log,
+    });
+  const changes = createChanges(paths.stateDirectory);
+  const executor = createExecution({
+    config,
+    paths,
+    facts,
+    instanceId,
+    changes,
+    createChanges,
     log,
   });
   const health = (): HealthFacts => ({
@@ -94,6 +105,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     claude: host.claude(),
     pool: host.pool(),
     openSessions: host.openSessions(),
+    execution: executionFacts(executor),
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
   const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
@@ -126,14 +138,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       maxBodyBytes,
     },
     code: {
-      executor: createExecution({
-        config,
-        paths,
-        facts,
-        instanceId,
-        watchChanges: (directory, id) => changes.begin({ turnId: id, workspace: directory }),
-        log,
-      }),
+      executor,
       rules: executeRules(config),
       resolveDirectory: async ({ workspace, sessionId }) => {
         if (sessionId !== undefined) return host.sessionDirectory(sessionId);

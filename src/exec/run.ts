@@ -26,6 +26,8 @@ const SCRATCH_BYTES = 64 * 1024 * 1024;
 interface Prepared {
   workDirectory: string;
   codePath: string;
+  /** Puts the code into a workspace: after its before-state is known, so that it is no change. */
+  placeCode(): Promise<void>;
   /** Removes what was put outside the run's own directory. Idempotent. */
   cleanUp(): Promise<void>;
 }
@@ -45,15 +47,16 @@ async function prepare(
       { path: name, content: new TextEncoder().encode(request.code) },
       ...request.files,
     ]);
-    return { workDirectory, codePath: join(workDirectory, name), cleanUp: async () => undefined };
+    const nothing = async () => undefined;
+    return { workDirectory, codePath: join(workDirectory, name), placeCode: nothing, cleanUp: nothing };
   }
   await placeFiles(request.workspace, request.files);
   // Bun resolves imports from the file's own place, so for it the file must stand in the workspace while it runs.
   const codePath = interpreter.ownBun ? join(request.workspace, `.${id}.${interpreter.extension}`) : join(own, name);
-  await writeFile(codePath, request.code, { flag: "wx", mode: 0o600 });
   return {
     workDirectory: request.workspace,
     codePath,
+    placeCode: () => writeFile(codePath, request.code, { flag: "wx", mode: 0o600 }),
     cleanUp: () => rm(codePath, { force: true }),
   };
 }
@@ -115,6 +118,7 @@ export async function* runOne(
     protection = request.workspace === undefined ? undefined : protect(request.workspace, deps.secrets);
     watch = deps.watchChanges?.(prepared.workDirectory, id);
     await watch?.before();
+    await prepared.placeCode();
     const run = start(request, interpreter, sandbox, { id, own, prepared, protection, deps });
     yield { type: "start", id, language: interpreter.id, sandboxed: sandbox !== undefined };
     try {

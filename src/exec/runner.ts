@@ -33,11 +33,19 @@ export interface ExecutorDeps {
   log: Logger;
 }
 
+export interface ExecutionState {
+  sandbox: Sandbox["kind"] | undefined;
+  /** Why code is not run, and what to do about it. */
+  problem: string | undefined;
+}
+
 export interface Executor {
   /** What can run here; versions are asked of the programs once. */
   languages(): Promise<Language[]>;
   /** Whether code runs sandboxed, and if it cannot run, why. For health and `doctor`. */
-  state(): Promise<{ sandbox: Sandbox["kind"] | undefined; problem: string | undefined }>;
+  state(): Promise<ExecutionState>;
+  /** The last answer of `state`, without looking again; undefined before the first. */
+  known(): ExecutionState | undefined;
   /**
    * Runs code. The first event is `start`, the last `end`. Throws `unsupported` (no sandbox), `invalid_request`,
    * `queue_full`. Aborting the signal, or leaving the iteration, ends the run.
@@ -56,14 +64,16 @@ export function createExecutor(deps: ExecutorDeps): Executor {
   let probe: { at: number; state: Promise<SandboxState> } | undefined;
   let versions: Promise<Language[]> | undefined;
   let swept: Promise<void> | undefined;
+  let last: ExecutionState | undefined;
 
   const sandboxState = async (): Promise<SandboxState> => {
     probe ??= { at: performance.now(), state: locateSandbox(deps.languages.path) };
-    const state = await probe.state;
+    let state = await probe.state;
     if (!state.sandbox && performance.now() - probe.at > PROBE_AGAIN_MS) {
       probe = { at: performance.now(), state: locateSandbox(deps.languages.path) };
-      return probe.state;
+      state = await probe.state;
     }
+    last = { sandbox: state.sandbox?.kind, problem: deps.allowUnsandboxed ? undefined : state.problem };
     return state;
   };
 
@@ -76,8 +86,9 @@ export function createExecutor(deps: ExecutorDeps): Executor {
     },
     async state() {
       const { sandbox, problem } = await sandboxState();
-      return { sandbox: sandbox?.kind, problem: deps.allowUnsandboxed ? undefined : problem };
+      return last ?? { sandbox: sandbox?.kind, problem };
     },
+    known: () => last,
     async *run(request) {
       const interpreter = chooseInterpreter(request.language, findInterpreters(deps.languages));
       const { sandbox, problem } = await sandboxState();

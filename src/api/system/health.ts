@@ -14,6 +14,13 @@ export interface ClaudeFacts {
   problem: string | undefined;
 }
 
+export interface ExecutionFacts {
+  enabled: boolean;
+  /** What contains the code; undefined where nothing does. */
+  sandbox: string | undefined;
+  problem: string | undefined;
+}
+
 export interface HealthFacts {
   uptimeSeconds: number;
   stopping: boolean;
@@ -21,6 +28,8 @@ export interface HealthFacts {
   /** Undefined until the pool exists, i.e. until claude has been found. */
   pool: PoolStatus | undefined;
   openSessions: number;
+  /** Whether code can be run (`/v1/code/execute`); undefined until it has been looked at. */
+  execution: ExecutionFacts | undefined;
   /** Other things that do not work as configured. */
   problems: readonly string[];
 }
@@ -61,9 +70,16 @@ export function renderHealth(facts: HealthFacts): { status: number; body: unknow
     queue: { waiting: pool?.queue.waiting ?? 0, limit: pool?.queue.limit ?? null },
     sessions: { open: facts.openSessions },
     pool: { hits: pool?.hits ?? 0, misses: pool?.misses ?? 0 },
+    execution: renderExecution(facts.execution),
     ...(facts.problems.length === 0 ? {} : { problems: facts.problems }),
   };
   return { status: status === "unavailable" ? 503 : 200, body };
+}
+
+function renderExecution(execution: ExecutionFacts | undefined) {
+  if (execution === undefined) return null;
+  const { enabled, sandbox, problem } = execution;
+  return { enabled, sandbox: sandbox ?? null, ...(problem === undefined ? {} : { problem }) };
 }
 
 /** The same facts as metrics. */
