@@ -87,7 +87,8 @@ export function streamEvents(options: EventStreamOptions): ReadableStream<Uint8A
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (pending === "" && !ended) {
+        // A loop: a wake that was meant for an earlier read may come late, and a pull that brings nothing is not repeated.
+        while (pending === "" && !ended) {
           await new Promise<void>((resolve) => {
             wakeReader = resolve;
           });
