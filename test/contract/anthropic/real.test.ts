@@ -1,7 +1,15 @@
 /** The same SDKs against the real engine and the real `claude`, with a scripted model API behind it. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { createAnthropic } from "@ai-sdk/anthropic";
-import Anthropic, { BadRequestError, NotFoundError, RateLimitError } from "@anthropic-ai/sdk";
+import Anthropic, {
+  APIError,
+  AuthenticationError,
+  BadRequestError,
+  InternalServerError,
+  NotFoundError,
+  PermissionDeniedError,
+  RateLimitError,
+} from "@anthropic-ai/sdk";
 import { betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { generateText, isStepCount, streamText, tool } from "ai";
@@ -10,11 +18,15 @@ import { z } from "zod";
 import { createAnthropicRoutes, createSharedPaths } from "../../../src/api/anthropic/routes.ts";
 import { createOpenAiRoutes } from "../../../src/api/openai/routes.ts";
 import { type Running, startEngine } from "../../sessions/harness.ts";
-import type { ApiRequest } from "../../support/anthropic-api.ts";
+import { type ApiRequest, lastUserMessage, textOf } from "../../support/anthropic-api.ts";
 import {
+  apiError,
+  CUT,
   createGate,
+  DROP,
   message,
   promptTooLong,
+  type Reply,
   rateLimited,
   streamError,
   text,
@@ -216,6 +228,32 @@ test("upstream failures keep their meaning, early with a status, late in-band", 
   expect(await client.messages.create({ ...base, model: "gpt-5" }).catch((thrown: unknown) => thrown)).toBeInstanceOf(
     NotFoundError,
   );
+});
+
+test("every fault of the model API is the SDK's own typed error", async () => {
+  const faults: [string, Reply, abstract new (...fields: never[]) => APIError][] = [
+    ["400", apiError(400, "tools.0: wrong"), BadRequestError],
+    ["401", apiError(401, "invalid x-api-key"), AuthenticationError],
+    ["403", apiError(403, "not allowed"), PermissionDeniedError],
+    ["404", apiError(404, "model: claude-x"), NotFoundError],
+    ["413", apiError(413, "Request exceeds the maximum size"), APIError],
+    ["500", apiError(500, "Internal server error"), InternalServerError],
+    ["529", apiError(529, "Overloaded"), InternalServerError],
+    ["refused", DROP, InternalServerError],
+    ["cut", text(["Hel", CUT]), APIError],
+  ];
+  running.api.always((request) => faults.find(([name]) => name === textOf(lastUserMessage(request)))?.[1] ?? text("?"));
+  const told = await Promise.all(
+    faults.map(async ([name, , type]) => {
+      const asked = { ...base, messages: [{ role: "user" as const, content: name }] };
+      const failure: unknown = await client.messages
+        .stream(asked)
+        .finalMessage()
+        .catch((thrown: unknown) => thrown);
+      return [name, failure instanceof type];
+    }),
+  );
+  expect(told).toEqual(faults.map(([name]) => [name, true]));
 });
 
 test("models come from the CLI; counting asks no model", async () => {

@@ -6,11 +6,15 @@ import { createOllama } from "ollama-ai-provider-v2";
 import { z } from "zod";
 import { createOllamaRoutes } from "../../../src/api/ollama/routes.ts";
 import { type Running, startEngine } from "../../sessions/harness.ts";
-import type { ApiRequest } from "../../support/anthropic-api.ts";
+import { type ApiRequest, lastUserMessage, textOf } from "../../support/anthropic-api.ts";
 import {
+  apiError,
+  CUT,
   createGate,
+  DROP,
   message,
   promptTooLong,
+  type Reply,
   rateLimited,
   streamError,
   text,
@@ -163,6 +167,35 @@ test("upstream failures keep their meaning, early with a status, late in the str
     status_code: 404,
     message: expect.stringContaining("model 'gpt-5' not found"),
   });
+});
+
+test("every fault of the model API is the client's own error, with its status", async () => {
+  const faults: [string, Reply, number][] = [
+    ["400", apiError(400, "tools.0: wrong"), 400],
+    ["401", apiError(401, "invalid x-api-key"), 401],
+    ["403", apiError(403, "not allowed"), 403],
+    ["413", apiError(413, "Request exceeds the maximum size"), 413],
+    ["500", apiError(500, "Internal server error"), 502],
+    ["529", apiError(529, "Overloaded"), 503],
+    ["refused", DROP, 502],
+  ];
+  const cut = text(["Hel", CUT]);
+  running.api.always((request) => {
+    const asked = textOf(lastUserMessage(request));
+    return asked === "cut" ? cut : (faults.find(([name]) => name === asked)?.[1] ?? text("?"));
+  });
+  const ask = async (content: string) => {
+    const parts = await client.chat({ model: "opus", messages: [{ role: "user", content }], stream: true });
+    for await (const _ of parts);
+  };
+  const told = await Promise.all(
+    faults.map(async ([name]) => {
+      const failure = await failureOf(ask(name));
+      return [name, failure instanceof Error && "status_code" in failure && failure.status_code];
+    }),
+  );
+  expect(told).toEqual(faults.map(([name, , status]) => [name, status]));
+  expect(await failureOf(ask("cut"))).toBeInstanceOf(Error);
 });
 
 test("models come from the CLI, with and without their tag", async () => {
