@@ -25,6 +25,7 @@ import type { Store } from "../store/store.ts";
 import type { WorkspaceChanges } from "../workspace/records.ts";
 import type { Engine, EngineStart } from "./engine.ts";
 import { engineMetrics } from "./engine-metrics.ts";
+import { createLoginWatch } from "./login-watch.ts";
 import { claudePlace, createWorkspaces, type Workspaces, workspaceRoots } from "./workspaces.ts";
 
 export interface AssembleDeps {
@@ -173,11 +174,13 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
   const launcher = createLauncher(deps, found, start, reaper);
   const roots = workspaceRoots(config, facts, paths);
   const workspaces = createWorkspaces(roots, claudePlace(claudeEnvironment, paths));
+  const chatDirectory = realpathSync(paths.chatDirectory);
+  const neutralChat = { kind: "chat", cwd: chatDirectory, trusted: false, persist: false } as const;
   const engine = createEngine(
     {
       launch: launcher.launch,
       claude: found,
-      chatDirectory: realpathSync(paths.chatDirectory),
+      chatDirectory,
       transcriptDirectory,
       fingerprint: workspaces.fingerprint,
       sessions: (processes, models) =>
@@ -193,14 +196,24 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
     },
   );
   await engine.sessions.recover();
-  let loggedIn: boolean | undefined;
+  const login = createLoginWatch({
+    ask: async () => {
+      const process = launcher.launch({ ...neutralChat, clientTools: false });
+      try {
+        return (await process.initialize({ systemPrompt: "" })).login !== undefined;
+      } finally {
+        void process.close();
+      }
+    },
+    failures: () => engine.metrics().turnsEnded.claude_logged_out ?? 0,
+    now: () => performance.now(),
+  });
   return {
     runner: engine.run,
     models: engine.models,
     claude: () => {
       const { path, version } = launcher.current();
-      const problem = loggedIn === false ? "claude is not logged in. Run `claude` once and log in." : undefined;
-      return { usable: true, path, version, loggedIn, problem };
+      return { usable: true, path, version, loggedIn: login.loggedIn(), problem: login.problem() };
     },
     pool: engine.status,
     sessions: engine.sessions,
@@ -221,9 +234,9 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       engine.warm();
       // The same question that warming asks: only one process is started for it.
       await engine.models.list();
-      const { login } = await engine.describe();
-      loggedIn = login !== undefined;
+      login.learn((await engine.describe()).login !== undefined);
     },
+    look: login.look,
     close: async () => {
       stopPruning();
       await engine.sessions.close();

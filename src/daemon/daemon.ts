@@ -4,6 +4,7 @@ import { createApp } from "../api/app.ts";
 import { DEFAULT_FORMAT_LIMITS } from "../api/shared/format.ts";
 import { createId } from "../api/shared/ids.ts";
 import type { HealthFacts } from "../api/system/health.ts";
+import type { RouteFacts } from "../api/system/openapi.ts";
 import { livenessResponse } from "../api/system/routes.ts";
 import { createSocketServer } from "../api/ws/server.ts";
 import { MARKER } from "../claude/env.ts";
@@ -29,8 +30,8 @@ export interface DaemonOptions {
   log: Logger;
   /** Starts the engine. Called when the daemon listens, which does not wait for it. */
   startEngine(start: EngineStart): Promise<Engine>;
-  /** How long the first `GET /v1/health` waits for claude to say its login; default 5 s. */
-  firstLookMs?: number;
+  /** How long `GET /v1/health` waits for claude to say whether it is logged in; default 5 s. */
+  lookMs?: number;
 }
 
 export interface Daemon {
@@ -40,12 +41,13 @@ export interface Daemon {
   /** Settles once claude is found and checked; rejects with the remedy where it cannot be used. */
   ready: Promise<void>;
   health(): HealthFacts;
+  routes(): RouteFacts[];
   /** Drains within the configured time, then interrupts; ends every child. Idempotent, bounded, never rejects. */
   stop(): Promise<void>;
 }
 
 /** Claude's first answer takes half a second on a quiet machine. */
-const FIRST_LOOK_MS = 5_000;
+const LOOK_MS = 5_000;
 const DRAIN_POLL_MS = 20;
 /** After the drain: time for interrupted turns to send their last words. */
 const LAST_WORDS_MS = 2_000;
@@ -69,7 +71,7 @@ async function within(work: Promise<unknown>, timeoutMs: number): Promise<boolea
 
 /** Starts a daemon. Throws where the state directory, the lock or the port cannot be had, with nothing left behind. */
 export function startDaemon(options: DaemonOptions): Daemon {
-  const { config, paths, facts, log, firstLookMs = FIRST_LOOK_MS } = options;
+  const { config, paths, facts, log, lookMs = LOOK_MS } = options;
   const startedAt = performance.now();
   ensurePrivateDirectory(paths.stateDirectory, facts.uid);
   const lock = takeLock(paths.lockFile, () => readInfo(paths.infoFile));
@@ -149,7 +151,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     },
     system: {
       health,
-      firstLook: () => within(host.asked, firstLookMs),
+      look: () => within(host.look(), lookMs),
       metrics: host.metrics,
       ownRssBytes: () => process.memoryUsage.rss(),
     },
@@ -235,6 +237,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       addresses: listeners.flatMap((listener) => listener.addresses),
       ready: host.ready,
       health,
+      routes: app.routes,
       stop: () => {
         ended ??= end();
         return ended;

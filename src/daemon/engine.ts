@@ -42,6 +42,8 @@ export interface Engine {
   sessionDirectory(id: string): Promise<string>;
   /** Boots the first spares; settles when claude has said its models and its login. */
   warm(): Promise<void>;
+  /** Asks claude again for its login where the last word of it may no longer be true. Never rejects. */
+  look(): Promise<void>;
   /** Ends every process with its descendants. Bounded by the ladder of `ClaudeProcess.close`. */
   close(): Promise<void>;
 }
@@ -63,8 +65,8 @@ export interface EngineHost {
   sessionDirectory(id: string): Promise<string>;
   /** Settles when the engine is there; rejects with what prevented it. */
   ready: Promise<void>;
-  /** Settles when claude has been asked for the first time, or cannot be. Never rejects. */
-  asked: Promise<void>;
+  /** Settles when what is known of claude's login is up to date, or cannot be known. Never rejects. */
+  look(): Promise<void>;
   /** Turns of requests that run now. */
   running(): number;
   /** Ends the running turns with what they have; their answers still go out. */
@@ -143,7 +145,10 @@ export function createEngineHost(starting: Promise<Engine>, log: Logger): Engine
     resolveWorkspace: async (path) => (await started()).resolveWorkspace(path),
     sessionDirectory: async (id) => (await started()).sessionDirectory(id),
     ready,
-    asked,
+    look: async () => {
+      await asked;
+      await engine?.look();
+    },
     running: () => turns.size,
     interruptTurns: () => {
       for (const turn of turns) turn.abort();

@@ -65,6 +65,7 @@ export function scriptedEngine(runner: TurnRunner, over: Partial<Engine> = {}): 
     resolveWorkspace: async () => "/",
     sessionDirectory: async () => "/",
     warm: async () => undefined,
+    look: async () => undefined,
     close: async () => undefined,
     ...over,
   };
@@ -124,7 +125,7 @@ export async function startTestDaemon(options: TestDaemonOptions = {}): Promise<
         logged += line;
       },
     }),
-    firstLookMs: 0,
+    lookMs: 0,
     startEngine: async () => (options.engine ? options.engine(runner) : scriptedEngine(runner)),
   });
   const port = Number(new URL(daemon.url).port);

@@ -8,6 +8,7 @@ import type { Encoder, FormatDeps } from "../shared/format.ts";
 import { renderError } from "../shared/openai-errors.ts";
 import { readRetry } from "../shared/retry.ts";
 import { collectTurn, streamTurn } from "../shared/stream.ts";
+import { CHAT_DETAIL, COMPLETION_DETAIL, MODEL_DETAIL, MODELS_DETAIL } from "./documentation.ts";
 import { type ChatTranslation, toCompletionTurn, toTurnRequest } from "./request.ts";
 import { type AnswerContext, toChatCompletion, toTextCompletion } from "./response.ts";
 import { createCompletionEncoder, createEncoder, type StreamContext } from "./stream.ts";
@@ -80,13 +81,25 @@ export function createOpenAiRoutes(deps: FormatDeps, hooks: OpenAiHooks = {}) {
       });
     });
   const app = new Elysia({ name: "openai" })
-    .post("/v1/chat/completions", ({ request }) => complete(deps, request, CHAT), raw)
+    .post("/v1/chat/completions", ({ request }) => complete(deps, request, CHAT), {
+      ...raw,
+      detail: CHAT_DETAIL,
+    })
     .all("/v1/chat/completions", notAllowed(["POST"]), raw)
-    .post("/v1/completions", ({ request }) => complete(deps, request, COMPLETION), raw)
+    .post("/v1/completions", ({ request }) => complete(deps, request, COMPLETION), {
+      ...raw,
+      detail: COMPLETION_DETAIL,
+    })
     .all("/v1/completions", notAllowed(["POST"]), raw)
-    .get("/v1/models", ({ request }) => shared(request, (exchange) => listModels(deps, exchange)))
+    .get("/v1/models", ({ request }) => shared(request, (exchange) => listModels(deps, exchange)), {
+      detail: MODELS_DETAIL,
+    })
     .all("/v1/models", notAllowed(["GET", "HEAD"]), raw)
-    .get("/v1/models/*", ({ request, params }) => shared(request, (exchange) => getModel(deps, exchange, params["*"])))
+    .get(
+      "/v1/models/*",
+      ({ request, params }) => shared(request, (exchange) => getModel(deps, exchange, params["*"])),
+      { detail: MODEL_DETAIL },
+    )
     .all("/v1/models/*", notAllowed(["GET", "HEAD"]), raw)
     .all("/v1/*", unknownUrl, raw);
   for (const path of UNSUPPORTED_ROUTES) {

@@ -10,8 +10,8 @@ import { type RouteFacts, toOpenApi } from "./openapi.ts";
 export interface SystemDeps {
   /** Looks at what is there now; must be cheap and must not throw. */
   health(): HealthFacts;
-  /** Settles when claude has been asked for its login once, or that has taken too long: health does not guess. */
-  firstLook(): Promise<unknown>;
+  /** Settles when claude's login is known as it is now, or that takes too long: health does not guess. */
+  look(): Promise<unknown>;
   /** What the engine counts. */
   metrics(): readonly MetricFamily[];
   ownRssBytes(): number;
@@ -59,8 +59,7 @@ export function createSystemRoutes(deps: SystemDeps) {
     return Response.json(body, { status, headers: { allow: allow.join(", ") } });
   });
   const health = guarded(async () => {
-    const first = deps.health();
-    if (first.claude.usable && first.claude.loggedIn === undefined) await deps.firstLook();
+    await deps.look();
     const { status, body } = renderHealth(deps.health());
     return Response.json(body, { status });
   });

@@ -1,0 +1,107 @@
+import { describe, expect, test } from "bun:test";
+import { type HealthFacts, healthMetrics, healthStatus, renderHealth } from "../../../src/api/system/health.ts";
+import { type MetricFamily, renderMetrics } from "../../../src/api/system/metrics.ts";
+import { engineMetrics } from "../../../src/daemon/engine-metrics.ts";
+import { START_KINDS } from "../../../src/sessions/contracts.ts";
+import { MetricsRecorder } from "../../../src/sessions/metrics.ts";
+
+const pool = {
+  ...{ live: 3, busy: 1, idle: 1, spare: 1, limit: 8, rssBytes: 300_000_000, hits: 5, misses: 2 },
+  queue: { waiting: 0, limit: 2 },
+};
+function facts(over: Partial<HealthFacts> = {}): HealthFacts {
+  return {
+    uptimeSeconds: 12.7,
+    stopping: false,
+    claude: { usable: true, path: "/opt/claude", version: "2.1.330", loggedIn: true, problem: undefined },
+    pool,
+    openSessions: 4,
+    problems: [],
+    ...over,
+  };
+}
+const claude = (over: Partial<HealthFacts["claude"]>) => facts({ claude: { ...facts().claude, ...over } });
+
+describe("status", () => {
+  test.each([
+    ["all is well", facts(), "ok", 200],
+    ["claude is not known yet", claude({ loggedIn: undefined, version: undefined }), "ok", 200],
+    ["not logged in", claude({ loggedIn: false, problem: "log in" }), "degraded", 200],
+    ["the queue is full", facts({ pool: { ...pool, queue: { waiting: 2, limit: 2 } } }), "degraded", 200],
+    ["a file cannot be used", facts({ problems: ["origins.json is not used"] }), "degraded", 200],
+    ["no claude", claude({ usable: false, problem: "not found" }), "unavailable", 503],
+    ["stopping", facts({ stopping: true }), "unavailable", 503],
+  ] as const)("%s", (_, given, status, code) => {
+    expect(healthStatus(given)).toBe(status);
+    expect(renderHealth(given).status).toBe(code);
+  });
+});
+
+test("the body is design.md's, with null where nothing is known", () => {
+  expect(renderHealth(claude({ path: undefined, version: undefined, loggedIn: undefined })).body).toEqual({
+    status: "ok",
+    version: "dev",
+    uptime_s: 12,
+    claude: { path: null, version: null, logged_in: null },
+    processes: { live: 3, busy: 1, idle: 1, spare: 1, limit: 8, rss_bytes: 300_000_000 },
+    queue: { waiting: 0, limit: 2 },
+    sessions: { open: 4 },
+    pool: { hits: 5, misses: 2 },
+  });
+});
+
+describe("metrics", () => {
+  test("Prometheus text: header lines, labels escaped, histogram buckets cumulative to +Inf", () => {
+    const families: MetricFamily[] = [
+      { name: "a_total", help: "Line\nbreak.", type: "counter", samples: [{ labels: { end: 'a"b\\c\nd' }, value: 3 }] },
+      {
+        name: "t_seconds",
+        help: "Time.",
+        type: "histogram",
+        bounds: [0.1, 1],
+        samples: [{ labels: { start: "cold" }, counts: [1, 3], count: 4, sum: 5.5 }],
+      },
+    ];
+    expect(renderMetrics(families)).toBe(
+      [
+        "# HELP a_total Line\\nbreak.",
+        "# TYPE a_total counter",
+        'a_total{end="a\\"b\\\\c\\nd"} 3',
+        "# HELP t_seconds Time.",
+        "# TYPE t_seconds histogram",
+        't_seconds_bucket{start="cold",le="0.1"} 1',
+        't_seconds_bucket{start="cold",le="1"} 3',
+        't_seconds_bucket{start="cold",le="+Inf"} 4',
+        't_seconds_sum{start="cold"} 5.5',
+        't_seconds_count{start="cold"} 4',
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("the engine's first tokens become cumulative buckets by kind of start", () => {
+    const recorder = new MetricsRecorder();
+    recorder.firstTokenAfter("cold", 0.03);
+    recorder.firstTokenAfter("cold", 0.03);
+    recorder.firstTokenAfter("cold", 100);
+    recorder.turnStarted();
+    recorder.turnEnded("end");
+    const text = renderMetrics(engineMetrics(recorder.snapshot()));
+    const name = "claude_code_daemon_time_to_first_token_seconds";
+    expect(text).toContain(`${name}_bucket{start="cold",le="0.025"} 0`);
+    expect(text).toContain(`${name}_bucket{start="cold",le="0.05"} 2`);
+    expect(text).toContain(`${name}_bucket{start="cold",le="60"} 2`);
+    expect(text).toContain(`${name}_bucket{start="cold",le="+Inf"} 3`);
+    for (const kind of START_KINDS) expect(text).toContain(`${name}_count{start="${kind}"}`);
+    expect(text).toContain('claude_code_daemon_turns_total{end="end"} 1');
+  });
+
+  test("every line is a comment or a sample", () => {
+    const text = renderMetrics(healthMetrics(facts(), 50_000_000));
+    for (const line of text.trimEnd().split("\n")) {
+      expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? -?\d+(\.\d+)?)$/);
+    }
+    expect(text).toContain('claude_code_daemon_processes{state="spare"} 1');
+    expect(text).toContain("claude_code_daemon_up 1");
+  });
+});
