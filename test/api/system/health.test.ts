@@ -16,6 +16,7 @@ function facts(over: Partial<HealthFacts> = {}): HealthFacts {
     claude: { usable: true, path: "/opt/claude", version: "2.1.330", loggedIn: true, problem: undefined },
     pool,
     openSessions: 4,
+    execution: undefined,
     problems: [],
     ...over,
   };
@@ -47,6 +48,7 @@ test("the body is design.md's, with null where nothing is known", () => {
     queue: { waiting: 0, limit: 2 },
     sessions: { open: 4 },
     pool: { hits: 5, misses: 2 },
+    execution: null,
   });
 });
 
