@@ -6,6 +6,7 @@ import { addChat } from "./chat.ts";
 import { addConfig } from "./config.ts";
 import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { addDemo } from "./demo.ts";
+import { addDoctor } from "./doctor.ts";
 import { exitCodeOf, renderExitCodes } from "./exit-codes.ts";
 import { addOrigin } from "./origin.ts";
 import { addSession } from "./session.ts";
@@ -19,6 +20,7 @@ export type AddCommand = (program: Command, context: CliContext, done: (code: nu
 const COMMANDS: readonly AddCommand[] = [
   addStart,
   addStatus,
+  addDoctor,
   addChat,
   addDemo,
   addSession,
