@@ -8,7 +8,7 @@ import { type AgentDeps, runAgent } from "./agent.ts";
 import { type ChatDeps, isFormatRefusal, runChat } from "./chat.ts";
 import type { MetricsRecorder } from "./metrics.ts";
 import type { LearningCatalog, ResolvedModel } from "./models.ts";
-import { planOptions } from "./options.ts";
+import { type OptionPlan, planOptions } from "./options.ts";
 import { RetryJoiner } from "./retries.ts";
 
 export interface TurnRunnerDeps {
@@ -28,48 +28,84 @@ export function createTurnRunner(deps: TurnRunnerDeps): TurnRunner {
   const retries = new RetryJoiner(() => {
     deps.metrics.retriesJoined += 1;
   });
-  return (request) => counted(run(request, deps, refusals, retries), deps.metrics);
+  return (request) => new CountedTurn(() => begin(request, deps, refusals, retries), deps.metrics);
 }
 
-async function* counted(
-  events: AsyncIterable<TurnEvent>,
-  metrics: MetricsRecorder,
-): AsyncGenerator<TurnEvent, void, undefined> {
-  let how = "abandoned";
-  metrics.turnStarted();
-  try {
-    for await (const event of events) {
-      if (event.type === "turn-end") how = event.reason.unified;
-      yield event;
+/** Not generators all the way down: each would cost every delta a few turns of the event loop's queue. */
+class CountedTurn implements AsyncIterableIterator<TurnEvent> {
+  private events: AsyncIterator<TurnEvent> | undefined;
+  private started = false;
+  private over = false;
+  private how = "abandoned";
+
+  constructor(
+    private readonly begin: () => Promise<AsyncIterable<TurnEvent>>,
+    private readonly metrics: MetricsRecorder,
+  ) {}
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<TurnEvent, undefined>> {
+    if (this.over) return { done: true, value: undefined };
+    try {
+      if (!this.events) await this.start();
+      const step = await this.events?.next();
+      if (!step || step.done) {
+        this.end();
+        return { done: true, value: undefined };
+      }
+      if (step.value.type === "turn-end") this.how = step.value.reason.unified;
+      return step;
+    } catch (error) {
+      this.how = toDaemonError(error).code;
+      this.end();
+      throw error;
     }
-  } catch (error) {
-    how = toDaemonError(error).code;
-    throw error;
-  } finally {
-    metrics.turnEnded(how);
+  }
+
+  async return(): Promise<IteratorResult<TurnEvent, undefined>> {
+    this.end();
+    await this.events?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  private async start(): Promise<void> {
+    if (!this.started) this.metrics.turnStarted();
+    this.started = true;
+    const events = (await this.begin())[Symbol.asyncIterator]();
+    // Left while it began: nothing of it may run on.
+    if (this.over) await events.return?.();
+    else this.events = events;
+  }
+
+  private end(): void {
+    if (this.started && !this.over) this.metrics.turnEnded(this.how);
+    this.over = true;
   }
 }
 
-async function* run(
+async function begin(
   request: TurnRequest,
   deps: TurnRunnerDeps,
   refusals: Refusals,
   retries: RetryJoiner,
-): AsyncGenerator<TurnEvent, void, undefined> {
+): Promise<AsyncIterable<TurnEvent>> {
   if (request.messages.length === 0) {
     throw new DaemonError("invalid_request", "messages: at least one is needed.", { detail: { param: "messages" } });
   }
   const model = await deps.models.get(request.model);
-  if (model.kind === "agent") yield* retries.run(request, (shared) => runAgent(shared, model, deps.agent));
-  else yield* runChatModel(request, model, deps, refusals);
+  if (model.kind === "agent") return retries.run(request, (shared) => runAgent(shared, model, deps.agent));
+  return runChatModel(request, model, deps, refusals);
 }
 
-async function* runChatModel(
+function runChatModel(
   request: TurnRequest,
   model: ResolvedModel,
   deps: TurnRunnerDeps,
   refusals: Refusals,
-): AsyncGenerator<TurnEvent, void, undefined> {
+): AsyncIterable<TurnEvent> {
   const names = createToolNames(
     request.tools.map((tool) => tool.name),
     "chat",
@@ -84,14 +120,26 @@ async function* runChatModel(
     });
   const id = model.resolvedModel ?? model.id;
   const first = plan(!refusals.has(id));
-  if (!first.nativeFormat) {
-    yield* runChat(request, model, first, deps.chat);
-    return;
-  }
+  if (!first.nativeFormat) return runChat(request, model, first, deps.chat);
+  const refused = () => {
+    refusals.add(id);
+    return plan(false);
+  };
+  return withNativeFormat(request, model, first, refused, deps.chat);
+}
+
+/** The native structured output, and where the model refuses it before a word is out, the CLI's own. */
+async function* withNativeFormat(
+  request: TurnRequest,
+  model: ResolvedModel,
+  first: OptionPlan,
+  refused: () => OptionPlan,
+  deps: ChatDeps,
+): AsyncGenerator<TurnEvent, void, undefined> {
   let started: TurnEvent | undefined;
   let shown = false;
   try {
-    for await (const event of runChat(request, model, first, deps.chat)) {
+    for await (const event of runChat(request, model, first, deps)) {
       if (event.type === "turn-start") started = event;
       else shown = true;
       yield event;
@@ -99,9 +147,8 @@ async function* runChatModel(
     return;
   } catch (error) {
     if (shown || !isFormatRefusal(error)) throw error;
-    refusals.add(id);
   }
-  for await (const event of runChat(request, model, plan(false), deps.chat)) {
+  for await (const event of runChat(request, model, refused(), deps)) {
     if (event.type === "turn-start" && started) continue;
     yield event;
   }
