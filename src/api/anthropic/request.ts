@@ -48,6 +48,9 @@ export function toTurnRequest(value: Record<string, unknown>, headers: Headers):
   const { system, messages } = toHistory(body);
   const { tools, toolChoice, parallel, unsupported } = toTools(body);
   const { output, optionNames } = toOutput(body);
+  const claudeCode = readExtensions(value.claude_code, headers);
+  // This API demands it, so it cannot be held against an agent, which does not honour it.
+  if (claudeCode.strict) delete optionNames.maxTokens;
   if (toolChoice.type !== "auto") optionNames.toolChoice = "tool_choice";
   if (!parallel) optionNames.parallelToolCalls = "tool_choice.disable_parallel_tool_use";
   return {
@@ -59,7 +62,7 @@ export function toTurnRequest(value: Record<string, unknown>, headers: Headers):
       toolChoice,
       parallelToolCalls: parallel,
       output,
-      claudeCode: readExtensions(value.claude_code, headers),
+      claudeCode,
       unsupported: [...findUnsupported(value, { silent: SILENT, neutral: NEUTRAL }), ...boundNames(unsupported)],
       optionNames,
     },

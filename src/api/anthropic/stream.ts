@@ -116,10 +116,8 @@ export function createEncoder(context: StreamContext): Encoder {
         return kind === "text" ? close() : "";
       case "tool-start":
       case "tool-run":
-      case "notice":
-        // Claude's own work lies between two texts: they are two blocks.
-        return (kind === "text" || kind === "thinking" ? close() : "") + activity(turnEvent);
       case "tool-end":
+      case "notice":
       case "permission-request":
       case "permission-resolved":
         return activity(turnEvent);

@@ -34,6 +34,7 @@ import {
   thinkingBlock,
   toolBlock,
 } from "../../support/api-reply.ts";
+import { CLAUDE_PATH, createClaudeHome } from "../../support/claude.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
 
 // Real processes on a machine that does other things too; nothing waits for it.
@@ -228,6 +229,21 @@ test("upstream failures keep their meaning, early with a status, late in-band", 
   expect(await client.messages.create({ ...base, model: "gpt-5" }).catch((thrown: unknown) => thrown)).toBeInstanceOf(
     NotFoundError,
   );
+});
+
+test("the claude CLI as a client runs its own tool and goes on", async () => {
+  const { api } = running;
+  const report = (request: ApiRequest) =>
+    text(JSON.stringify(request.body.messages).includes("42\\n43") ? "seen" : "?");
+  api.script(message([toolBlock("Bash", { command: "echo 42; echo 43", description: "count" })]), report);
+  await using home = await createClaudeHome();
+  const child = Bun.spawn(
+    [CLAUDE_PATH, "-p", "count", "--output-format=json", "--strict-mcp-config", "--allowedTools=Bash", "--model=opus"],
+    { cwd: home.cwd, env: home.environment(served.url), stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  );
+  const result = (await new Response(child.stdout).json()) as Record<string, unknown>;
+  expect(await child.exited).toBe(0);
+  expect(result).toMatchObject({ is_error: false, result: "seen", num_turns: 2 });
 });
 
 test("every fault of the model API is the SDK's own typed error", async () => {

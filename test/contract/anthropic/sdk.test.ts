@@ -180,7 +180,15 @@ describe("requests", () => {
         {
           role: "user",
           content: [
-            { type: "tool_result", tool_use_id: "toolu_1", content: "no", is_error: true },
+            {
+              type: "tool_result",
+              tool_use_id: "toolu_1",
+              content: [
+                { type: "text", text: "" },
+                { type: "text", text: "no" },
+              ],
+              is_error: true,
+            },
             { type: "text", text: "go on" },
           ],
         },
@@ -265,6 +273,15 @@ describe("requests", () => {
       .withResponse();
     expect(response.headers.get("x-claude-code-ignored")).toBe("tools[0]");
     expect(last()).toMatchObject({ tools: [], toolChoice: { type: "auto" } });
+  });
+
+  test("max_tokens, which cannot be left out, is no reason for a strict refusal", async () => {
+    runner.play(() => turn(text("t", "Hi")));
+    await client.messages.create(base);
+    expect(last().optionNames.maxTokens).toBe("max_tokens");
+    await client.messages.create({ ...base, claude_code: { strict: true } } as never);
+    expect(last()).toMatchObject({ output: { maxTokens: 100 }, claudeCode: { strict: true }, optionNames: {} });
+    expect(last().optionNames.maxTokens).toBeUndefined();
   });
 
   test("any version and any key is accepted, and none", async () => {
