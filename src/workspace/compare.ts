@@ -56,23 +56,34 @@ export async function compare(
     report(path, before, modeless ? { ...state, executable: before.executable } : state);
   };
   if (!existsSync(snapshot.cwd)) {
-    for (const entry of await entriesOf(snapshot))
+    for (const entry of await entriesOf(snapshot)) {
+      if (snapshot.aside.has(entry.path)) continue;
       report(entry.path, stateOf(entry.mode, entry.blob), { kind: "absent" });
+    }
     for (const [path, before] of snapshot.aside) report(path, before, { kind: "absent" });
     return { changes, nested: [] };
   }
   const found = await scan(git, snapshot, { mode: snapshot.mode, refresh: false, signal });
   const obstacles = new Set<RawPath>();
-  for (const { path, status, before } of found.dirty) {
-    // Beyond a link, or a directory now: whatever stands at that name is not this file.
-    if (status === "D") {
-      report(path, before, { kind: "absent" });
-      const obstacle = findObstacle(snapshot.cwd, path);
-      if (obstacle !== undefined) obstacles.add(obstacle);
-    } else await here(path, before);
-  }
+  // Beyond a link, or a directory now: whatever stands at that name is not this file.
+  const gone = (path: RawPath, before: FileState) => {
+    report(path, before, { kind: "absent" });
+    const obstacle = before.kind === "absent" ? undefined : findObstacle(snapshot.cwd, path);
+    if (obstacle !== undefined) obstacles.add(obstacle);
+  };
   const known = new Set(found.dirty.map((entry) => entry.path));
-  for (const { path, before } of await findUnseen(snapshot, known, snapshot.startedAt)) await here(path, before);
+  for (const { path, status, before } of found.dirty) {
+    if (snapshot.aside.has(path)) continue;
+    if (status === "D") gone(path, before);
+    else await here(path, before);
+  }
+  for (const { path, before } of await findUnseen(snapshot, known, snapshot.startedAt)) {
+    if (!snapshot.aside.has(path)) await here(path, before);
+  }
+  for (const [path, before] of snapshot.aside) {
+    if (findObstacle(snapshot.cwd, path) === undefined) await here(path, before);
+    else gone(path, before);
+  }
   const listed = new Set([...known, ...found.untracked]);
   for (const path of obstacles) {
     // What replaced a directory is told even when it is ignored: undo has to remove it.
@@ -94,9 +105,9 @@ export async function compare(
     if (!hidden.has(path)) await here(path, { kind: "absent" });
     else if (ageOf(snapshot, path) === "touched") await here(path, HIDDEN);
   }
-  for (const [path, before] of snapshot.aside) await here(path, before);
   for (const path of snapshot.missing) {
-    if (!listed.has(path) && findObstacle(snapshot.cwd, path) === undefined) await here(path, { kind: "absent" });
+    if (listed.has(path) || snapshot.aside.has(path)) continue;
+    if (findObstacle(snapshot.cwd, path) === undefined) await here(path, { kind: "absent" });
   }
   return { changes, nested: found.nested.map((path) => snapshot.at + path) };
 }

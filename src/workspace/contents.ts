@@ -1,8 +1,8 @@
 /** What is on disk at a path, and the before-contents that undo needs, kept privately per turn. */
-import { constants, lstatSync, type Stats } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, readlink, rm, stat } from "node:fs/promises";
+import { constants, existsSync, lstatSync, type Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, readlink, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { deflateRawSync, deflateSync, inflateRawSync } from "node:zlib";
 import { onDisk, type RawPath } from "./paths.ts";
 import type { FileState } from "./records.ts";
 
@@ -18,6 +18,19 @@ export const MAX_KEPT_AGE_MS = 30 * 24 * 60 * 60 * 1000;
 /** git's name for a content. */
 export function blobId(content: Uint8Array): string {
   return new Bun.CryptoHasher("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+}
+
+/** Puts a content into a git directory of ours, as git would. */
+export async function writeObject(gitDir: string, content: Uint8Array): Promise<void> {
+  const blob = blobId(content);
+  const directory = join(gitDir, "objects", blob.slice(0, 2));
+  const path = join(directory, blob.slice(2));
+  if (existsSync(path)) return;
+  const temporary = join(directory, `tmp_obj_${crypto.randomUUID()}`);
+  await mkdir(directory, { recursive: true });
+  const object = deflateSync(Buffer.concat([Buffer.from(`blob ${content.length}\0`), content]), { level: 1 });
+  await writeFile(temporary, object, { flag: "wx", mode: 0o400 });
+  await rename(temporary, path);
 }
 
 export interface DiskState {

@@ -49,7 +49,8 @@ function configText(settings: UserSettings): string {
     "autocrlf = false",
     "safecrlf = false",
     "fsmonitor = false",
-    "untrackedCache = false",
+    // Commands that rewrite an index leave it as it is; scan.ts decides.
+    "untrackedCache = keep",
     "splitIndex = false",
     "preloadIndex = true",
     "trustctime = true",

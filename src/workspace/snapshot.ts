@@ -8,7 +8,7 @@
 import { accessSync, constants, existsSync, lstatSync, type Stats } from "node:fs";
 import { link, mkdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { findObstacle, MAX_FILE_BYTES, readState, sameState, statOf } from "./contents.ts";
+import { type DiskState, findObstacle, MAX_FILE_BYTES, readState, sameState, statOf, writeObject } from "./contents.ts";
 import type { Git } from "./git.ts";
 import { type IndexEntry, readIndex } from "./index-file.ts";
 import { joinNul, onDisk, type RawPath, splitNul } from "./paths.ts";
@@ -20,6 +20,8 @@ import type { Scope } from "./scope.ts";
 const MAX_BATCH_PATHS = 5000;
 /** Entries of the snapshot's own second that are compared by content; beyond, git's rule of equal times has to do. */
 const MAX_RECENT = 2000;
+/** So few differences are noted beside the index instead of rewriting it, which takes a process and the whole file. */
+const MAX_NOTED_PATHS = 32;
 /** Clock ticks of file systems lag behind, and the index is written after the files were read. */
 const RECENT_SLACK_SECONDS = 2;
 
@@ -31,7 +33,7 @@ export interface ScopeSnapshot {
   at: RawPath;
   /** Paths below are relative to `cwd`. */
   index: string;
-  /** What the index does not hold: large and unreadable files. */
+  /** States that the index does not hold, or holds otherwise: large and unreadable files, a few changed ones. */
   aside: Map<RawPath, FileState>;
   /** Files that the user tracks and that were not on disk. */
   missing: Set<RawPath>;
@@ -108,24 +110,28 @@ export async function takeSnapshot(
   const found = await scan(deps.git, snapshot, { mode, refresh: true, signal: deps.signal });
   const known = new Set(found.dirty.map((entry) => entry.path));
   const unseen = await findUnseen(snapshot, known, Math.max(written, scope.verifiedAt));
-  const stage = new Stage(deps, snapshot);
-  for (const { path, status } of found.dirty) stage.add(path, status === "D" ? "remove" : "add");
-  for (const { path } of unseen) stage.add(path, "renew");
-  for (const path of found.untracked) stage.add(path, "add");
   const prefix = scope.prefixOf(snapshot.cwd);
   if (scope.repository)
     for (const { path, status } of found.dirty) if (status === "D") scope.unnamed.add(prefix + path);
-  const unnamed = [...scope.unnamed].filter((path) => path.startsWith(prefix));
-  for (const path of unnamed) {
-    const relative = path.slice(prefix.length);
-    const there = findObstacle(snapshot.cwd, relative) === undefined && isFileOrLink(onDisk(snapshot.cwd, relative));
-    if (there) stage.add(relative, "renew");
-    else snapshot.missing.add(relative);
-  }
+  const unnamed = [...scope.unnamed].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+  const isThere = (path: RawPath) =>
+    findObstacle(snapshot.cwd, path) === undefined && isFileOrLink(onDisk(snapshot.cwd, path));
+  const [there, missing] = [unnamed.filter(isThere), unnamed.filter((path) => !isThere(path))];
+  snapshot.missing = new Set(missing);
   const isRule = (path: RawPath) => path === ".gitignore" || path.endsWith("/.gitignore");
-  const rulesMoved = found.dirty.some(({ path }) => isRule(path)) || found.untracked.some(isRule);
-  if (scope.ignoreRulesChanged() || rulesMoved) await stage.dropIgnored();
-  await stage.run();
+  const different = [...known, ...unseen.map(({ path }) => path), ...found.untracked, ...there];
+  const rulesMoved = different.some(isRule) || scope.ignoreRulesChanged();
+  if (!rulesMoved && different.length <= MAX_NOTED_PATHS) {
+    await note(snapshot, different);
+  } else {
+    const stage = new Stage(deps, snapshot);
+    for (const { path, status } of found.dirty) stage.add(path, status === "D" ? "remove" : "add");
+    for (const path of [...unseen.map((entry) => entry.path), ...there]) stage.add(path, "renew");
+    for (const path of found.untracked) stage.add(path, "add");
+    if (rulesMoved) await stage.dropIgnored();
+    await stage.run();
+    for (const path of there) scope.unnamed.delete(prefix + path);
+  }
   await publish(snapshot);
   if (mode !== "none") {
     const since = Math.floor(snapshot.startedAt / 1000) - RECENT_SLACK_SECONDS;
@@ -133,11 +139,24 @@ export async function takeSnapshot(
     // Nothing is cached yet, or nothing to be believed.
     if (mode === "uncached" || scope.cacheSuspect) snapshot.mode = "none";
   }
-  for (const path of unnamed) if (!snapshot.missing.has(path.slice(prefix.length))) scope.unnamed.delete(path);
   scope.verifiedAt = snapshot.startedAt;
   const links = scope.gitlinks.filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
   return { snapshot, nested: [...found.nested, ...links] };
 }
+
+/** The states of a few paths, beside the index. */
+async function note(snapshot: ScopeSnapshot, paths: readonly RawPath[]): Promise<void> {
+  const { scope, cwd } = snapshot;
+  for (const path of paths) {
+    const obstacle = findObstacle(cwd, path);
+    const { state, content } = obstacle === undefined ? await readState(onDisk(cwd, path)) : GONE;
+    if (content !== undefined) await writeObject(scope.gitDir, content);
+    snapshot.aside.set(path, state);
+    scope.directories.add(dirname(scope.prefixOf(cwd) + path));
+  }
+}
+
+const GONE: DiskState = { state: { kind: "absent" } };
 
 function isFileOrLink(path: Buffer): boolean {
   const found = statOf(path);
