@@ -67,7 +67,7 @@ function findCall(message: WireMessage, calls: CallMatcher, path: string): strin
   throw invalidField(path, "answers no tool call of the assistant messages before it.");
 }
 
-/** Images, then the text; an empty text stands only where there is nothing else. */
+/** Images, then the text, of the message at `path` (a prompt has none); an empty text stands only where there is nothing else. */
 export function toParts(message: Pick<WireMessage, "content" | "images">, path: string): (TextBlock | ImageBlock)[] {
   const parts: (TextBlock | ImageBlock)[] = (message.images ?? []).map((image, index) =>
     toImageFromUrl(image, path === "" ? `images[${index}]` : `${path}.images[${index}]`),

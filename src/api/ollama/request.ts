@@ -7,7 +7,7 @@ import { createToolList, toClientTool } from "../shared/tools.ts";
 import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator } from "../shared/validation.ts";
 import { decodeContext, type GenerateHistory } from "./context.ts";
-import { toHistory } from "./messages.ts";
+import { toHistory, toParts } from "./messages.ts";
 import { silentOptions, toOutput } from "./options.ts";
 import { type ChatBody, ChatSchema, type GenerateBody, GenerateSchema, NamedSchema } from "./schema.ts";
 
@@ -75,6 +75,7 @@ export function toGenerateTurn(value: Record<string, unknown>, headers: Headers)
   const images = body.images ?? [];
   if (!body.prompt && images.length === 0) return toLoad(body);
   const before = body.context?.length ? decodeContext(body.context) : undefined;
+  const news = toParts({ content: body.prompt ?? "", images }, "");
   const history: GenerateHistory = {
     system: body.system || before?.system,
     messages: [
@@ -86,7 +87,12 @@ export function toGenerateTurn(value: Record<string, unknown>, headers: Headers)
   return {
     kind: "turn",
     ...common,
-    turn: { ...common.turn, system: history.system, messages: toHistory(history.messages).messages, tools: [] },
+    turn: {
+      ...common.turn,
+      system: history.system,
+      messages: [...toHistory(before?.messages ?? []).messages, { role: "user", content: news }],
+      tools: [],
+    },
     history,
   };
 }

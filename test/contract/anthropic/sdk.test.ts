@@ -1,4 +1,7 @@
-/** The official `@anthropic-ai/sdk` against the app's routes, unmodified: what its users call, with a scripted turn behind. */
+/**
+ * The official `@anthropic-ai/sdk` against the routes, unmodified: what its users call, with a scripted turn behind.
+ * Over 300 lines: all that one client can call.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import Anthropic, {
   APIError,

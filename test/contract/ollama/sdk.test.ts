@@ -1,4 +1,7 @@
-/** The official `ollama` client and the AI SDK's provider against the routes, unmodified, with a scripted turn behind. */
+/**
+ * The official `ollama` client and the AI SDK's provider against the routes, unmodified, with a scripted turn behind.
+ * Over 300 lines: all that one client can call.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { generateText, isStepCount, Output, streamText, tool } from "ai";
 import { type Message, Ollama } from "ollama";
@@ -258,6 +261,8 @@ describe("ollama: generate", () => {
     const raw = await failureOf(client.generate({ model: "haiku", prompt: "x", raw: true, system: "s" }));
     expect(raw).toMatchObject({ message: "raw mode does not support template, system, or context" });
     const insert = await failureOf(client.generate({ model: "haiku", prompt: "x", suffix: "y" }));
+    const image = await failureOf(client.generate({ model: "haiku", prompt: "x", images: ["????"] }));
+    expect(image).toMatchObject({ status_code: 400, message: "images[0]: is not valid base64." });
     expect(insert).toMatchObject({ status_code: 400, message: '"haiku" does not support insert' });
   });
 });
@@ -292,12 +297,12 @@ describe("ollama: models and the rest", () => {
       message: '"haiku" does not support embeddings',
     });
     for (const work of [
-      client.push({ model: "haiku" }),
-      client.create({ model: "mine", from: "haiku" }),
-      client.copy({ source: "haiku", destination: "mine" }),
-      client.delete({ model: "haiku" }),
+      () => client.push({ model: "haiku" }),
+      () => client.create({ model: "mine", from: "haiku" }),
+      () => client.copy({ source: "haiku", destination: "mine" }),
+      () => client.delete({ model: "haiku" }),
     ]) {
-      expect(await failureOf(work)).toMatchObject({
+      expect(await failureOf(work())).toMatchObject({
         status_code: 501,
         message: expect.stringContaining("is not supported by claude-code-daemon"),
       });
