@@ -180,7 +180,6 @@ export function startDaemon(options: DaemonOptions): Daemon {
             maxBodyBytes,
           }),
           liveness: () => livenessResponse(health()),
-          stopping: () => stopping,
         }),
     });
   const listeners: Listener[] = [];

@@ -24,7 +24,6 @@ export function takeLock(path: string, holder: () => DaemonInfo | undefined): Lo
     chmodSync(path, 0o600);
     // In memory: a journal beside the lock would be written for nothing.
     database.run("PRAGMA journal_mode = MEMORY");
-    database.run("PRAGMA locking_mode = EXCLUSIVE");
     database.run("BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();

@@ -17,8 +17,6 @@ export interface ServeDeps {
   log: Logger;
   /** The constant answer of `/health`, the one thing that any Host may ask. */
   liveness(): Response;
-  /** True once the daemon drains: new requests are turned away, running ones go on. */
-  stopping(): boolean;
 }
 
 /** The calls that are being answered, and who made them. Kept beside requests, because a mended one is a copy. */
@@ -110,11 +108,6 @@ export function createServe(deps: ServeDeps): Fetch {
       return refuse(request, decision.error, decision.headers);
     }
     if (decision.kind === "preflight") return withHeaders(new Response(null, { status: 204 }), decision.headers);
-    if (deps.stopping() && (upgrade || (request.method !== "GET" && request.method !== "HEAD"))) {
-      const message = "The daemon is stopping. Try again when it runs again.";
-      const error = new DaemonError("overloaded", message, { detail: { retryAfterSeconds: 5 } });
-      return refuse(request, error, decision.headers);
-    }
     try {
       const routed = mended(request, (request.headers.get("host") ?? "").toLowerCase());
       if (!routed) {
