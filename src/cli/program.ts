@@ -9,6 +9,7 @@ import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { exitCodeOf, renderExitCodes } from "./exit-codes.ts";
 import { addOrigin } from "./origin.ts";
+import { addService } from "./service.ts";
 import { addSession } from "./session.ts";
 import { addStart } from "./start.ts";
 import { addStatus } from "./status.ts";
@@ -26,6 +27,7 @@ const COMMANDS: readonly AddCommand[] = [
   addSession,
   addOrigin,
   addWorkspace,
+  addService,
   addConfig,
 ];
 

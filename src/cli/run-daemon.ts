@@ -38,6 +38,9 @@ function announce(context: CliContext, options: RunOptions, daemon: Daemon): voi
   for (const line of options.notes(daemon)) printLine(stdout, toTerminalText(line, stdout));
 }
 
+/** What a stop may take beside the drain: last words, and the processes' own ends. */
+const AFTER_DRAIN_MS = 20_000;
+
 /** Journald adds the time itself. */
 export function createDaemonLogger(context: CliContext, level: LogLevel): Logger {
   const { env } = context.facts;
@@ -63,9 +66,19 @@ export async function runDaemon(context: CliContext, options: RunOptions): Promi
       return assembleEngine({ config, paths, facts: context.facts, claudeEnvironment, log }, start);
     },
   });
+  const { NOTIFY_SOCKET: notifySocket } = context.facts.env;
+  const notifier =
+    notifySocket === undefined ? undefined : (await import("../daemon/notify.ts")).openNotifier(context.facts.env, log);
+  daemon.ready.then(
+    () => notifier?.ready(),
+    () => undefined, // below
+  );
   const ended = Promise.withResolvers<number>();
   handleSignals({
-    stop: daemon.stop,
+    stop: () => {
+      notifier?.stopping(config.shutdownTimeoutSeconds * 1000 + AFTER_DRAIN_MS);
+      return daemon.stop();
+    },
     log,
     drained: () => ended.resolve(0),
     exit: (code) => process.exit(code),

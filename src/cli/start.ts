@@ -1,8 +1,12 @@
 /** `start`: the daemon in the foreground. Its flags are the config keys that have one. */
+import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
+import type { HostFacts } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
 import { configKeys } from "../config/schema.ts";
+import { parseEnvironmentFile } from "../service/environment-file.ts";
+import { rotateLogRegularly } from "../service/log-file.ts";
 import type { CliContext } from "./context.ts";
 
 const repeated = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
@@ -36,22 +40,39 @@ export function addStart(program: Command, context: CliContext, done: (code: num
     .option("--json", "print one line of JSON once it listens");
   addConfigFlags(command);
   command.action(async (options: Record<string, unknown>) => {
-    const { facts } = context;
+    const facts = underLaunchd(context.facts);
     const paths = resolvePaths(facts);
+    const { CLAUDE_CODE_DAEMON_SERVICE: service, CLAUDE_CODE_DAEMON_SERVICE_LOG: logFile } = facts.env;
+    if (logFile !== undefined) rotateLogRegularly(logFile);
     const loaded = loadConfig({ flags: flagsOf(options), facts, paths });
     const { runDaemon } = await import("./run-daemon.ts");
     const { workspaceRoots } = await import("../daemon/workspaces.ts");
-    const code = await runDaemon(context, {
-      loaded,
-      paths,
-      claudeEnvironment: facts.env,
-      json: options.json === true,
-      notes: (daemon) => {
-        const roots = workspaceRoots(loaded.config, facts, paths).current();
-        const where = roots.length === 0 ? "nowhere yet (claude-code-daemon workspace add)" : roots.join(", ");
-        return [`Agents work in: ${where}`, `API: ${daemon.url}/docs`];
+    const code = await runDaemon(
+      { ...context, facts },
+      {
+        loaded,
+        paths,
+        claudeEnvironment: facts.env,
+        json: options.json === true,
+        notes: (daemon) => {
+          const roots = workspaceRoots(loaded.config, facts, paths).current();
+          const where = roots.length === 0 ? "nowhere yet (claude-code-daemon workspace add)" : roots.join(", ");
+          return [`Agents work in: ${where}`, `API: ${daemon.url}/docs`];
+        },
       },
-    });
-    done(code);
+    );
+    // launchd starts again whatever did not end with 0; what a person must correct would fail for ever.
+    done(service === "launchd" && code === 78 ? 0 : code);
   });
+}
+
+/** launchd has no files of variables: the daemon reads the service's own. Under systemd this changes nothing. */
+function underLaunchd(facts: HostFacts): HostFacts {
+  const file = facts.env.CLAUDE_CODE_DAEMON_SERVICE_ENV;
+  if (file === undefined) return facts;
+  try {
+    return { ...facts, env: { ...facts.env, ...parseEnvironmentFile(readFileSync(file, "utf8")) } };
+  } catch {
+    return facts; // removed: the daemon searches for itself
+  }
 }

@@ -30,8 +30,11 @@ export interface ConfigSources {
   file?: { path: string; text: string };
 }
 
-/** Environment names with our prefix that are no keys: the file's place, marks on processes that we started, install.sh's. */
-const OTHER_VARIABLES = ["CONFIG", "SESSION", "PROCESS", "BUN", "REGISTRY"].map((name) => ENV_PREFIX + name);
+/** Environment names with our prefix that are no keys: the file's place, marks on processes that we started, install.sh's, the service's. */
+const OTHER_VARIABLES = [
+  ...["CONFIG", "SESSION", "PROCESS", "BUN", "REGISTRY", "INSTALL_DIR"],
+  ...["SERVICE", "SERVICE_CLAUDE", "SERVICE_ENV", "SERVICE_LOG"],
+].map((name) => ENV_PREFIX + name);
 /** Larger config files are refused: nothing sensible reaches this. */
 const MAX_FILE_BYTES = 1024 * 1024;
 

@@ -3,7 +3,7 @@ import { realpathSync, rmSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { MARKER } from "../claude/env.ts";
-import { type ClaudeInstallation, locateClaude } from "../claude/locate.ts";
+import type { ClaudeInstallation } from "../claude/locate.ts";
 import { launchClaude } from "../claude/process.ts";
 import { type Reaper, startReaper, sweep } from "../claude/reaper.ts";
 import type { LaunchOptions } from "../claude/transport.ts";
@@ -25,6 +25,7 @@ import type { Store } from "../store/store.ts";
 import type { WorkspaceChanges } from "../workspace/records.ts";
 import type { Engine, EngineStart } from "./engine.ts";
 import { engineMetrics } from "./engine-metrics.ts";
+import { findClaude } from "./find-claude.ts";
 import { createLoginWatch } from "./login-watch.ts";
 import { claudePlace, createWorkspaces, type Workspaces, workspaceRoots } from "./workspaces.ts";
 
@@ -57,16 +58,6 @@ function poolOptions({ limits }: Config): Pick<PoolOptions, "limit" | "memoryLim
     chatSpares: limits.chatSpares,
     profileSpares: limits.profileSpares,
   };
-}
-
-function findClaude({ config, facts }: AssembleDeps): Promise<ClaudeInstallation> {
-  const { HOME: home, PATH: path } = facts.env;
-  return locateClaude({
-    configured: config.claude.path === "" ? undefined : config.claude.path,
-    path,
-    home: home ?? facts.userHome,
-    environment: { ...(path === undefined ? {} : { PATH: path }), ...(home === undefined ? {} : { HOME: home }) },
-  });
 }
 
 /** Keeps the store within its retention; returns what ends that. */
