@@ -82,6 +82,24 @@ describe("input", () => {
     expect(turn.unsupported).toEqual([]);
   });
 
+  test("results stand where they were given", () => {
+    const { messages } = turnOf({
+      input: [user, call("a"), output("a", "A"), call("b"), call("c"), output("b", "B"), user, output("c", "C")],
+    });
+    const shape = messages.map(({ content }) =>
+      content.map((block) => (block.type === "client-result" ? `result ${block.callId}` : block.type)).join(),
+    );
+    expect(shape).toEqual([
+      "text",
+      "client-call",
+      "result a",
+      "client-call,client-call",
+      "result b",
+      "text",
+      "result c",
+    ]);
+  });
+
   test("files are read; instructions alone are enough", () => {
     const file = { type: "input_file", filename: "a.txt", file_data: `data:text/plain;base64,${btoa("hello")}` };
     expect(turnOf({ input: [{ role: "user", content: [file] }] }).messages[0]?.content).toEqual([

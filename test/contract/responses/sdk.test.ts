@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import OpenAI, { APIError, BadRequestError, NotFoundError } from "openai";
 import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
-import type { Response, ResponseInput } from "openai/resources/responses/responses";
+import type { Response, ResponseCreateParamsNonStreaming, ResponseInput } from "openai/resources/responses/responses";
 import { z } from "zod";
 import { createResponsesRoutes } from "../../../src/api/responses/routes.ts";
 import { createId } from "../../../src/api/shared/ids.ts";
@@ -137,6 +137,14 @@ describe("answers", () => {
     expect(streamed.output_text).toBe("Hel");
     const whole = await client.responses.create(base);
     expect(whole.output.map((item) => item.type)).toEqual(["reasoning", "message"]);
+  });
+
+  test("an answer without words still has a message", async () => {
+    runner.play(() => turn(thinking("k", "hm")));
+    for (const answer of [await client.responses.create(base), await client.responses.stream(base).finalResponse()]) {
+      expect(answer.output.map((item) => item.type)).toEqual(["reasoning", "message"]);
+      expect(answer.output_text).toBe("");
+    }
   });
 
   test("a stream that the user leaves ends the turn, and nothing of it is kept", async () => {
@@ -289,6 +297,23 @@ describe("what is kept", () => {
     for (const gone of [client.responses.retrieve(created.id), client.responses.inputItems.list(created.id)]) {
       expect(await failure(Promise.resolve(gone))).toBeInstanceOf(NotFoundError);
     }
+  });
+
+  test("what an earlier request sent in vain is not named again", async () => {
+    const search = { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search", query: "x" } };
+    const ignored: unknown[] = [];
+    let previous: string | null = null;
+    runner.play((request) => [
+      turnStart({ ignored: request.unsupported }),
+      ...turn(text("t", "one")).filter((step) => !("type" in step) || step.type !== "turn-start"),
+    ]);
+    for (const input of [[search as never, { role: "user" as const, content: "hi" }], "and?"]) {
+      const body: ResponseCreateParamsNonStreaming = { model: "haiku", input, previous_response_id: previous };
+      const { data, response } = await client.responses.create(body).withResponse();
+      previous = data.id;
+      ignored.push(response.headers.get("x-claude-code-ignored"));
+    }
+    expect(ignored).toEqual(["input[0]", null]);
   });
 
   test("items are found by their ids; an unknown one is named", async () => {
