@@ -5,28 +5,22 @@ import type { JsonObject } from "../../turn/message.ts";
 import { readJsonBody } from "../shared/body.ts";
 import { answer, type Exchange, ignoredHeaders, jsonResponse } from "../shared/exchange.ts";
 import type { FormatDeps } from "../shared/format.ts";
-import { documented } from "../shared/openapi.ts";
 import { readRetry } from "../shared/retry.ts";
 import { collectTurn, streamTurn } from "../shared/stream.ts";
 import { type ArchivedAnswer, loadReferenced, type ResponseArchive, readAnswer } from "./archive.ts";
+import { CREATE, FORGET, LIST_INPUT, READ } from "./documentation.ts";
 import { renderError } from "./errors.ts";
 import { toArchivedInput } from "./history.ts";
 import { toItemList } from "./list.ts";
 import { readBody, toTurnRequest } from "./request.ts";
 import { showResponse, toWholeResponse } from "./response.ts";
-import { ResponseSchema } from "./schema.ts";
 import { createEncoder } from "./stream.ts";
 
 /** `archive`: where answers are kept that clients come back to. */
 export type ResponsesDeps = FormatDeps & { archive: ResponseArchive };
 
 const PATH = "/v1/responses";
-const tags = ["OpenAI Responses"];
 const raw = { parse: "none" } as const;
-const json = (description: string) => ({
-  responses: { 200: { description, content: { "application/json": { schema: { type: "object" as const } } } } },
-});
-
 export function createResponsesRoutes(deps: ResponsesDeps) {
   const serve =
     (work: (exchange: Exchange, params: Record<string, string>) => Promise<Response>) =>
@@ -46,7 +40,6 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
     .get(
       PATH,
       serve(async (exchange) => refuseSocket(exchange)),
-      { detail: { tags, summary: "Not served: responses come over POST; a WebSocket upgrade is answered with 426." } },
     )
     .all(PATH, notAllowed("POST"), raw)
     .all(`${PATH}/compact`, missing, raw)
@@ -63,7 +56,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
         const { response, includeSealed } = await stored(deps.archive, id);
         return jsonResponse(exchange, showResponse(response, includeSealed));
       }),
-      { detail: { tags, summary: "A stored response.", ...json("The response as it was given.") } },
+      { detail: READ },
     )
     .delete(
       `${PATH}/:id`,
@@ -72,7 +65,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
         deps.archive.delete(id);
         return jsonResponse(exchange, { id, object: "response", deleted: true });
       }),
-      { ...raw, detail: { tags, summary: "Forget a stored response and its items.", ...json("It is gone.") } },
+      { ...raw, detail: FORGET },
     )
     .all(`${PATH}/:id`, notAllowed("GET", "DELETE"), raw)
     .get(
@@ -82,7 +75,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
         const query = URL.parse(exchange.request.url)?.searchParams ?? new URLSearchParams();
         return jsonResponse(exchange, toItemList(input, query));
       }),
-      { detail: { tags, summary: "The input items of a stored response, newest first.", ...json("A page of items.") } },
+      { detail: LIST_INPUT },
     )
     .all(`${PATH}/:id/input_items`, notAllowed("GET"), raw)
     .post(
@@ -91,25 +84,10 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
         await stored(deps.archive, id);
         throw new DaemonError("invalid_request", "Only a response created with background=true can be cancelled.");
       }),
-      { ...raw, detail: { tags, summary: "Refused: no response runs in the background." } },
+      raw,
     )
     .all(`${PATH}/:id/cancel`, notAllowed("POST"), raw);
 }
-
-const CREATE = {
-  tags,
-  summary: "Create a response: whole, or with `stream` as events.",
-  requestBody: { required: true, content: { "application/json": { schema: documented(ResponseSchema) } } },
-  responses: {
-    200: {
-      description: "The response. With `stream`: events in order, the last one with the whole response.",
-      content: {
-        "application/json": { schema: { type: "object" as const } },
-        "text/event-stream": { schema: { type: "string" as const } },
-      },
-    },
-  },
-};
 
 async function respond(
   deps: ResponsesDeps,
