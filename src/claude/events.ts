@@ -13,10 +13,13 @@ import { DaemonError } from "../errors.ts";
 import type { EndReason, PermissionDenial, TurnEnd, TurnEvent, Usage } from "../turn/events.ts";
 import type { Json, JsonObject } from "../turn/message.ts";
 import { type Block, createBlockWriter } from "./blocks.ts";
-import { type FaultEvidence, faultOf } from "./faults.ts";
+import { type FaultEvidence, faultOf, retryFault } from "./faults.ts";
 import { isObject } from "./json.ts";
 import type { AssistantLine, ClaudeMessage, ResultLine, StreamEventMessage, SystemLine, UserLine } from "./messages.ts";
 import { add, merge, subtract, usageOf, zero } from "./usage.ts";
+
+/** Longest announced pause before a retry of the CLI that a turn sits out; below what clients wait for a status. */
+const MAX_RETRY_PAUSE_MS = 8_000;
 
 export interface TurnReaderOptions {
   /** Names of the client's tools as the client wrote them; every other tool is Claude's own. */
@@ -327,6 +330,9 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
         return;
       case "api_retry": {
         evidence.retry = line;
+        // The CLI obeys a `retry-after` of minutes in silence. Whoever asked is better told at once, with the time.
+        if (typeof line.retry_delay_ms === "number" && line.retry_delay_ms > MAX_RETRY_PAUSE_MS)
+          fail(retryFault(evidence));
         const status = typeof line.error_status === "number" ? ` (${line.error_status})` : "";
         notice("api_retry", `The model API did not answer${status}; claude tries again.`);
         return;

@@ -44,6 +44,14 @@ export function faultOf(evidence: FaultEvidence): DaemonError {
   return new DaemonError(code, message, { detail: whole, cause });
 }
 
+/** What stands behind a retry that nobody should wait for. */
+export function retryFault(evidence: FaultEvidence): DaemonError {
+  const status = evidence.retry?.error_status;
+  const result: ResultLine = { type: "result", subtype: "api_retry", is_error: true };
+  if (typeof status === "number") result.api_error_status = status;
+  return faultOf({ ...evidence, result });
+}
+
 function factsOf({ result, assistant }: FaultEvidence): Facts {
   const line = (assistant ?? {}) as { [key: string]: Json | undefined };
   const status = result?.api_error_status ?? line.api_error_status;

@@ -1,7 +1,17 @@
 /** Ends of a turn, good and bad, on the real claude: what the client is told and what becomes of the process. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { type DaemonError, toDaemonError } from "../../src/errors.ts";
-import { apiError, CUT, createGate, message, text, textBlock, thinkingBlock, toolBlock } from "../support/api-reply.ts";
+import {
+  apiError,
+  CUT,
+  createGate,
+  message,
+  rateLimited,
+  text,
+  textBlock,
+  thinkingBlock,
+  toolBlock,
+} from "../support/api-reply.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
 import { asHistory, startEngine, textOfResult, user } from "./harness.ts";
 
@@ -61,6 +71,18 @@ test("an error before the answer has its meaning; the next request carries the h
   const last = api.requests.at(-1);
   if (!last) throw new Error("no request");
   expect(historyOf(last)).toEqual(apiHistory(again));
+});
+
+test("a pause of a minute before the next try is told at once, not sat out", async () => {
+  await using running = await startEngine();
+  const { api, answer } = running;
+  api.always(rateLimited(60));
+  const failure = await answer({ messages: [user("go")] }).catch(toDaemonError);
+  expect(failure).toMatchObject({ code: "rate_limited" });
+  expect((failure as DaemonError).detail.retryAfterSeconds).toBeGreaterThanOrEqual(60);
+  expect(api.requests.length).toBe(1);
+  api.always(text("fine"));
+  expect(textOfResult(await answer({ messages: [user("other")] }))).toBe("fine");
 });
 
 test("an answer that breaks off after its first words is an error, never a splice", async () => {
