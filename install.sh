@@ -9,16 +9,18 @@ CLAUDE_VERSION=2.1.330
 
 usage() {
   cat <<'USAGE'
-Usage: ./install.sh [--no-claude]
+Usage: ./install.sh [--no-claude] [--no-service]
        ./install.sh --uninstall | --print-bun | --help
 
 Builds claude-code-daemon from this clone and installs it for you alone, without sudo:
 fetches the pinned Bun if there is none, builds the single binary, puts it where your
-programs are, installs claude from npm if it is missing, and has the installed binary
-answer one request. Running it again is safe.
+programs are, installs claude from npm if it is missing, has the installed binary answer
+one request, and makes it a service of yours (systemd or launchd) where there is such a
+manager. Running it again is safe, and updates all of it.
 
   --no-claude   do not install claude where it is missing
-  --uninstall   remove the binary and the build cache; your config and sessions stay
+  --no-service  do not install the service; one that is there stays as it is
+  --uninstall   remove service, binary and build cache; your config and sessions stay
   --print-bun   print the path of the pinned Bun (fetched and verified if there is none)
   --help        this text
 
@@ -289,16 +291,59 @@ install() {
     return
   fi
   CLAUDE_CODE_DAEMON_CLAUDE=$CLAUDE "$BUN" "$HERE/bin/prove.ts" "$TARGET" >&2 || roll_back
+  SERVICE=no
+  [ "$2" = without-service ] || install_service
   if [ -n "$PREVIOUS" ]; then
     rm -f "$PREVIOUS"
-    say "A daemon that is running keeps its old build until it is started again."
+    [ $SERVICE = yes ] || say "A daemon that is running keeps its old build until it is started again."
   fi
   path_hint
-  say "Start it in the directory that Claude Code is to work in: claude-code-daemon start"
+  [ $SERVICE = yes ] || say "Start it in the directory that Claude Code is to work in: claude-code-daemon start"
+}
+
+# The command knows whether a manager answers (69: none does), and restarts a service that is there.
+install_service() {
+  code=0
+  "$TARGET" service install >&2 || code=$?
+  case $code in
+    0) SERVICE=yes ;;
+    69) say "So there is no service; everything else is in place." ;;
+    *)
+      [ -z "$PREVIOUS" ] || rm -f "$PREVIOUS"
+      fail "$TARGET is installed and works, but its service does not run (above is why). ./install.sh --no-service leaves it out"
+      ;;
+  esac
+}
+
+# The files of the service, where no manager answers that would remove them.
+service_files() {
+  case ${XDG_CONFIG_HOME:-} in /*) config=$XDG_CONFIG_HOME ;; *) config=$HOME/.config ;; esac
+  printf '%s\n' "$config/systemd/user/claude-code-daemon.service" \
+    "$config/systemd/user/default.target.wants/claude-code-daemon.service" "$config/claude-code-daemon/service.env" \
+    "$HOME/Library/LaunchAgents/dev.claude-code-daemon.plist"
+}
+
+uninstall_service() {
+  service_files >"$SCRATCH/service-files"
+  found=no
+  while IFS= read -r path; do
+    if [ -e "$path" ] || [ -h "$path" ]; then found=yes; fi
+  done <"$SCRATCH/service-files"
+  [ $found = yes ] || return 0
+  if [ -x "$TARGET" ] && "$TARGET" service uninstall >&2; then return 0; fi
+  while IFS= read -r path; do
+    if [ -e "$path" ] || [ -h "$path" ]; then
+      rm -f "$path"
+      say "Removed $path."
+    fi
+  done <"$SCRATCH/service-files"
+  say "The service could not be stopped from here; if it runs, it ends when you log out."
 }
 
 uninstall() {
   removed=no
+  scratch
+  uninstall_service
   for path in "$TARGET" "$INSTALL_DIR/.claude-code-daemon.new" "$INSTALL_DIR/.claude-code-daemon.previous"; do
     if [ -e "$path" ]; then
       rm -f "$path"
@@ -327,9 +372,11 @@ main() {
   case $HOME in /*) ;; *) fail "HOME must be an absolute path" ;; esac
   action=install
   claude=with-claude
+  service=with-service
   for argument in "$@"; do
     case $argument in
       --no-claude) claude=without-claude ;;
+      --no-service) service=without-service ;;
       --uninstall | --print-bun | --help) action=${argument#--} ;;
       -h) action=help ;;
       *)
@@ -347,7 +394,7 @@ main() {
   case $INSTALL_DIR in /*) ;; *) fail "the directory to install to must be an absolute path: $INSTALL_DIR" ;; esac
   TARGET=$INSTALL_DIR/claude-code-daemon
   case $action in
-    install) install "$claude" ;;
+    install) install "$claude" "$service" ;;
     uninstall) uninstall ;;
     print-bun)
       find_bun

@@ -1,6 +1,7 @@
 /** What install.sh does before it builds anything: arguments, downloads and their checksums, truncation. */
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname } from "node:path";
 import { missing, requires } from "../support/requires.ts";
 import { createMachine, ROOT } from "./machine.ts";
 
@@ -24,9 +25,9 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
 
   check("an argument it does not know is refused, and nothing is installed", async () => {
     await using machine = await createMachine("");
-    const result = await machine.run([...command, "install.sh", "--no-service"]);
+    const result = await machine.run([...command, "install.sh", "--no-such-thing"]);
     expect(result.exitCode).toBe(64);
-    expect(result.stderr).toContain("unknown argument: --no-service");
+    expect(result.stderr).toContain("unknown argument: --no-such-thing");
     expect(readdirSync(machine.home)).toEqual([]);
   });
 
@@ -106,4 +107,33 @@ test("a truncated copy does nothing, wherever it was cut", async () => {
 requires("shellcheck")("shellcheck has nothing to say", () => {
   const result = Bun.spawnSync(["shellcheck", "--shell=sh", `${ROOT}install.sh`]);
   expect(result.stdout.toString()).toBe("");
+});
+
+test("--uninstall stops the service through the binary; without one, or without a manager, it removes the files", async () => {
+  await using machine = await createMachine("");
+  const unit = `${machine.home}/.config/systemd/user/claude-code-daemon.service`;
+  const target = `${machine.home}/.local/bin/claude-code-daemon`;
+  // By the user's own hand, so that the user may remove it.
+  const plant = async (path: string, text: string) => {
+    await machine.run(["mkdir", "-p", dirname(path)]);
+    await machine.run(["/bin/sh", "-c", 'printf "%s" "$2" >"$1" && chmod 755 "$1"', "plant", path, text]);
+  };
+  const uninstall = () => machine.run(["/bin/sh", "install.sh", "--uninstall"]);
+
+  await plant(unit, "");
+  expect(await uninstall()).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(`Removed ${unit}.`) });
+  expect(existsSync(unit)).toBe(false);
+
+  for (const code of [0, 69] as const) {
+    await plant(unit, "");
+    await plant(target, `#!/bin/sh\necho "called: $*"\nexit ${code}\n`);
+    const result = await uninstall();
+    expect(result).toMatchObject({ exitCode: 0, stderr: expect.stringContaining("called: service uninstall") });
+    expect(existsSync(target)).toBe(false);
+    // Removing it is the command's own work, where the command can.
+    expect(existsSync(unit)).toBe(code === 0);
+  }
+
+  await plant(target, "#!/bin/sh\necho called\n");
+  expect((await uninstall()).stderr).not.toContain("called");
 });

@@ -16,7 +16,7 @@ user() {
   cd
   cat >/tmp/login <<'LOGIN'
 env -i PATH="$PATH" HOME="$HOME" USER="$USER" SHELL=/bin/bash XDG_RUNTIME_DIR="$XDG_RUNTIME_DIR" LANG=C.UTF-8 \
-  /lib/systemd/systemd --user >>/tmp/manager.log 2>&1 &
+  /lib/systemd/systemd --user --log-target=journal >>/tmp/manager.log 2>&1 &
 tries=0
 while [ $tries -lt 150 ]; do
   case $(systemctl --user is-system-running 2>/dev/null) in

@@ -4,8 +4,11 @@
  */
 import { test } from "bun:test";
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 const PROBE_TIMEOUT_MS = 20_000;
+
+const systemdUser = fileURLToPath(new URL("../service/systemd-user.sh", import.meta.url));
 
 /** Each answers undefined when the need is met, else the reason with its remedy. */
 const NEEDS = {
@@ -31,6 +34,11 @@ const NEEDS = {
   chromium: () => (chromiumPath() === undefined ? "chromium is not installed (apt-get install chromium)" : undefined),
   systemd: () =>
     existsSync("/lib/systemd/systemd") ? undefined : "systemd is not installed (apt-get install systemd)",
+  /** A machine of its own with a user manager: what test/service/systemd-user.sh builds. */
+  userManager: () =>
+    runs(["sh", systemdUser, "/dev/null"])
+      ? undefined
+      : "no systemd --user could be started here (needs root, cgroup2, overlayfs, and apt-get install dbus-user-session libpam-systemd)",
 } satisfies Record<string, () => string | undefined>;
 
 export type Need = keyof typeof NEEDS;
