@@ -20,7 +20,7 @@ export interface Bare {
   booted(): Promise<void>;
   initialize(systemPrompt: string): Promise<void>;
   /** One turn; what must be said before the prompt goes out with it, in one write. */
-  turn(prompt: string, before?: { systemPrompt?: string; model?: string }): Promise<Timing>;
+  turn(prompt: string, before?: { systemPrompt?: string }): Promise<Timing>;
   /** Chunks of stdout as they come, until the next turn ends. */
   watch(chunk: (bytes: Uint8Array) => void): void;
   end(): Promise<void>;
@@ -35,14 +35,14 @@ const control = (id: string, request: JsonObject): string =>
 
 export function startBare({ argv, cwd, env }: Launch): Bare {
   const child = Bun.spawn(argv, { cwd, env, stdin: "pipe", stdout: "pipe", stderr: "ignore" });
-  let seen: (text: string) => void = () => undefined;
+  let seen: (chunk: Buffer) => void = () => undefined;
   let raw: ((bytes: Uint8Array) => void) | undefined;
   let requests = 0;
 
   void (async () => {
     for await (const chunk of child.stdout) {
       raw?.(chunk);
-      seen(decoder.decode(chunk));
+      seen(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     }
   })();
 
@@ -50,16 +50,13 @@ export function startBare({ argv, cwd, env }: Launch): Bare {
     child.stdin.write(text);
     void child.stdin.flush();
   };
-  /** A marker that a chunk boundary splits would be missed: the end of the chunk before is looked at with it. */
+  /** In order, each at its time. Bytes are searched, not decoded; claude writes whole lines, so no chunk splits one. */
   const waitFor = (...markers: string[]) => {
     const { promise, resolve } = Promise.withResolvers<number[]>();
     const times: number[] = [];
-    let tail = "";
     seen = (chunk) => {
-      const text = tail + chunk;
-      const now = performance.now();
-      while (times.length < markers.length && text.includes(markers[times.length] ?? "")) times.push(now);
-      tail = text.slice(-64);
+      while (times.length < markers.length && chunk.includes(markers[times.length] ?? ""))
+        times.push(performance.now());
       if (times.length === markers.length) resolve(times);
     };
     return promise;
@@ -79,11 +76,10 @@ export function startBare({ argv, cwd, env }: Launch): Bare {
       const content = [{ type: "text" as const, text: prompt }];
       const user = toUserLine(content, { uuid: crypto.randomUUID(), verbatim: true, clientComposed: true });
       let text = "";
-      const { systemPrompt, model } = before;
+      const { systemPrompt } = before;
       if (systemPrompt !== undefined) {
         text += control(`bench-${++requests}`, { subtype: "initialize", systemPrompt: [systemPrompt] });
       }
-      if (model !== undefined) text += control(`bench-${++requests}`, { subtype: "set_model", model });
       const times = waitFor(TEXT, END);
       const start = performance.now();
       write(`${text}${JSON.stringify(user)}\n`);

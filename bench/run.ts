@@ -35,21 +35,21 @@ async function oneShotTime(place: Place): Promise<number> {
 
 const sections: Record<string, (place: Place) => Promise<Row[]>> = {
   "first-token": async (place) => {
-    const result = await firstTokens(place, quick ? 4 : 12);
+    const result = await firstTokens(place, quick ? 4 : 10);
     oneShotMs = result.oneShotMs;
     return result.rows;
   },
-  turns: async (place) => turns(place, quick ? 2 : 6, quick ? 23 : 53, await oneShotTime(place)),
+  turns: async (place) => turns(place, quick ? 2 : 5, quick ? 23 : 53, await oneShotTime(place)),
   streaming: async (place) => [
-    await streaming(place, quick ? 10_000 : 30_000, quick ? 3 : 7),
+    await streaming(place, quick ? 10_000 : 30_000, quick ? 3 : 5),
     await slowReader(place, 100_000),
   ],
   stop: async (place) => [await afterStop(place, quick ? 4 : 8, await oneShotTime(place))],
-  burst: async (place) => [await burst(place, 20, quick ? 1 : 3)],
+  burst: async (place) => [await burst(place, 20, quick ? 1 : 2)],
   idle: async (place) => idle(place, quick ? 10_000 : 20_000),
   start: async (place) => [await start(place, quick ? 8 : 20)],
   changes: async () => [await changes(quick ? 10_000 : 100_000)],
-  store: async (place) => fullStore(place, quick ? 16 : 64),
+  store: async (place) => fullStore(place, quick ? 16 : 48),
 };
 
 const wanted = values.only?.split(",") ?? Object.keys(sections);

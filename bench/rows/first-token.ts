@@ -1,9 +1,8 @@
 /** First token of new chats, of chats that go on, and of those whose process was stopped meanwhile. */
-import type { Bare } from "../bare.ts";
 import { Conversation, chat } from "../client.ts";
 import type { Daemon, Place } from "../place.ts";
 import { descendants, stateOf } from "../proc.ts";
-import { atMost, fraction, median, type Row, spread } from "../statistics.ts";
+import { atMost, fraction, median, quantile, type Row, spread } from "../statistics.ts";
 
 const MODEL = "sonnet";
 const PROFILE = "You are the assistant of this application. Answer briefly.";
@@ -45,9 +44,10 @@ export async function firstTokens(place: Place, rounds: number): Promise<FirstTo
     const before = round === 0 ? undefined : oneShot;
     const systemPrompt = `You are a helper. Number ${round}.`;
     const once = (await place.oneShot("Say something.")).firstMs;
-    const bare = await place.startBare();
+    // The daemon's spare has the model of the last chat.
+    const bare = await place.startBare({ model: MODEL });
     await daemon.settled();
-    const bareMs = (await bare.turn("Say something.", { systemPrompt, model: MODEL })).firstMs;
+    const bareMs = (await bare.turn("Say something.", { systemPrompt })).firstMs;
     await bare.end();
     await daemon.settled();
     const daemonMs = (await new Conversation(daemon.url, MODEL, systemPrompt).turn("Say something.")).firstMs;
@@ -85,10 +85,6 @@ const unexpected = (what: string, count: number): Row => ({
   verdict: "missed",
 });
 
-export interface TurnTimes {
-  rows: Row[];
-}
-
 /** Turns of conversations that go on, alternating between the daemon and a bare process. */
 export async function turns(place: Place, conversations: number, each: number, oneShotMs: number): Promise<Row[]> {
   const daemon = await place.startDaemon();
@@ -117,7 +113,6 @@ export async function turns(place: Place, conversations: number, each: number, o
   await daemon.stop();
   const ratio = median(first.daemon) / oneShotMs;
   const overBare = median(first.daemon) / median(first.bare);
-  const { quantile } = await import("../statistics.ts");
   const added = median(total.daemon) - median(total.bare);
   const addedLate = quantile(total.daemon, 0.99) - quantile(total.bare, 0.99);
   const rows: Row[] = [
@@ -154,7 +149,6 @@ async function stopped(daemon: Daemon): Promise<void> {
 export async function afterStop(place: Place, conversations: number, oneShotMs: number): Promise<Row> {
   const daemon = await place.startDaemon({ env: { CLAUDE_CODE_DAEMON_LIMITS_SUSPEND_AFTER_SECONDS: "1" } });
   const started: Conversation[] = [];
-  const bares: Bare[] = [];
   for (let index = 0; index < conversations; index++) {
     const conversation = new Conversation(daemon.url, MODEL, `You are a helper. Number ${index}.`);
     for (let turn = 0; turn < 3; turn++) await conversation.turn("Go on.");
@@ -165,7 +159,6 @@ export async function afterStop(place: Place, conversations: number, oneShotMs: 
   const times: number[] = [];
   for (const conversation of started) times.push((await conversation.turn("And now?")).firstMs);
   await daemon.stop();
-  for (const bare of bares) await bare.end();
   const ratio = median(times) / oneShotMs;
   return {
     what: "first token, continued after a stop",

@@ -45,20 +45,20 @@ function meter(what: Buffer) {
 
 export async function streaming(place: Place, events: number, rounds: number): Promise<Row> {
   const daemon = await place.startDaemon();
-  const bare = await place.startBare({ model: MODEL });
-  await bare.initialize(SYSTEM);
-  await bare.turn("Begin.");
   const rates = { daemon: [] as number[], bare: [] as number[] };
   const cpu: number[] = [];
   for (let round = 0; round < rounds + 1; round++) {
-    // A conversation of its own each time: nobody should have to carry the answer before.
+    // Conversations of their own each time, on both sides: nobody should have to carry the answer before.
+    const bare = await place.startBare({ model: MODEL });
+    await bare.initialize(SYSTEM);
+    await bare.turn("Begin.");
     const conversation = new Conversation(daemon.url, MODEL, SYSTEM);
     await conversation.turn("Begin.");
     await daemon.settled();
     const bareMeter = meter(EVENT_OF_BARE);
     bare.watch(bareMeter.add);
     await bare.turn(`Round ${round} deltas=${events}`);
-    bare.watch(() => undefined);
+    await bare.end();
     const ours = meter(EVENT_OF_DAEMON);
     const before = cpuSeconds(daemon.pid);
     const response = await fetch(`${daemon.url}/v1/chat/completions`, {
@@ -78,7 +78,6 @@ export async function streaming(place: Place, events: number, rounds: number): P
     rates.bare.push(bareMeter.perSecond());
     rates.daemon.push(ours.perSecond());
   }
-  await bare.end();
   await daemon.stop();
   const share = median(rates.daemon) / median(rates.bare);
   const thousands = (values: number[]) =>
