@@ -57,24 +57,27 @@ export async function streaming(place: Place, events: number, rounds: number): P
     await daemon.settled();
     const bareMeter = meter(EVENT_OF_BARE);
     bare.watch(bareMeter.add);
-    await bare.turn(`Round ${round} deltas=${events}`);
-    await bare.end();
     const ours = meter(EVENT_OF_DAEMON);
-    const before = cpuSeconds(daemon.pid);
-    const response = await fetch(`${daemon.url}/v1/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        model: MODEL,
-        stream: true,
-        messages: [...conversation.messages, { role: "user", content: `deltas=${events}` }],
-      }),
-    });
-    if (!response.body) throw new Error("an answer without a body");
-    for await (const chunk of response.body) ours.add(chunk);
+    const prompt = `Round ${round} deltas=${events}`;
+    const work = [
+      () => bare.turn(prompt),
+      async () => {
+        const before = cpuSeconds(daemon.pid);
+        const messages = [...conversation.messages, { role: "user", content: prompt }];
+        const response = await fetch(`${daemon.url}/v1/chat/completions`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ model: MODEL, stream: true, messages }),
+        });
+        if (!response.body) throw new Error("an answer without a body");
+        for await (const chunk of response.body) ours.add(chunk);
+        if (round > 0) cpu.push(((cpuSeconds(daemon.pid) - before) * 1e6) / events);
+      },
+    ];
+    for (const one of round % 2 === 0 ? work : work.toReversed()) await one();
+    await bare.end();
     if (ours.events() < events * 0.99) throw new Error(`${ours.events()} of ${events} events came`);
     if (round === 0) continue;
-    cpu.push(((cpuSeconds(daemon.pid) - before) * 1e6) / events);
     rates.bare.push(bareMeter.perSecond());
     rates.daemon.push(ours.perSecond());
   }
