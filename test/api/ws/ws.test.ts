@@ -217,3 +217,59 @@ test("a handshake that is none is refused, and one connection too many", async (
   expect(clients).toHaveLength(200);
   await expect(connectSocket(`${api.url.replace("http", "ws")}/v1/code/ws`)).rejects.toThrow();
 });
+
+test("a question of Claude's is shown with its choices, and the answer reaches the model", async () => {
+  await using api = await startCodeApi();
+  const question = {
+    question: "Which database?",
+    header: "Database",
+    multiSelect: false,
+    options: [
+      { label: "SQLite", description: "one file" },
+      { label: "PostgreSQL", description: "a server" },
+    ],
+  };
+  api.sessions.api.script(toolCall("AskUserQuestion", { questions: [question] }), text("SQLite it is."));
+  const client = await api.connect();
+  client.send({ type: "code_request", code: "set it up", permissions: true });
+  const prompt = await client.frame((frame) => frame.type === "permission_request");
+  expect(prompt).toMatchObject({ tool: "AskUserQuestion", input: { questions: [question] } });
+  client.send({
+    type: "permission_response",
+    permission_id: prompt.permission_id,
+    behavior: "allow",
+    answers: { "Which database?": "SQLite" },
+  });
+  expect(await client.frame(isEnd)).toMatchObject({ type: "code_response", content: "SQLite it is." });
+  const told = JSON.stringify(api.sessions.api.requests.at(-1)?.body.messages);
+  expect(told).toContain("SQLite");
+  expect(told).toMatch(/tool_result.*Which database\?.*SQLite/);
+});
+
+test("a plan is approved, and the work goes on in the mode that was chosen", async () => {
+  await using api = await startCodeApi();
+  api.sessions.api.script(
+    toolCall("ExitPlanMode", { plan: "1. Write a.txt" }),
+    toolCall("Write", { file_path: workspaceOf(api, "a.txt"), content: "planned" }),
+    text("Done as planned."),
+  );
+  const client = await api.connect();
+  client.send({ type: "code_request", code: "plan it", permission_mode: "plan", permissions: true });
+  const prompt = await client.frame((frame) => frame.type === "permission_request");
+  expect(prompt).toMatchObject({ tool: "ExitPlanMode" });
+  client.send({ type: "permission_response", permission_id: prompt.permission_id, behavior: "allow" });
+  expect(await client.frame(isEnd)).toMatchObject({ type: "code_response", content: "Done as planned." });
+  expect(readFileSync(workspaceOf(api, "a.txt"), "utf8")).toBe("planned");
+});
+
+test("a plan that is refused goes back to Claude with the reason", async () => {
+  await using api = await startCodeApi();
+  api.sessions.api.script(toolCall("ExitPlanMode", { plan: "1. Delete everything" }), text("Another plan then."));
+  const client = await api.connect();
+  client.send({ type: "code_request", code: "plan it", permission_mode: "plan", permissions: true });
+  const prompt = await client.frame((frame) => frame.type === "permission_request");
+  const message = "Keep the tests.";
+  client.send({ type: "permission_response", permission_id: prompt.permission_id, behavior: "deny", message });
+  expect(await client.frame(isEnd)).toMatchObject({ type: "code_response", content: "Another plan then." });
+  expect(JSON.stringify(api.sessions.api.requests.at(-1)?.body.messages)).toContain(message);
+});
