@@ -176,7 +176,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       fingerprint: workspaces.fingerprint,
       sessions: (processes, models) =>
         createSessions(deps, { store, changes: start.changes, workspaces }, processes, models),
-      prefixes: store.prefixes,
+      store,
       log,
     },
     {

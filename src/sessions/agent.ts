@@ -28,6 +28,8 @@ export interface AgentDeps {
   sessions: AgentSessions;
   /** Where sessions stood at which history; survives a restart. */
   prefixes: Store["prefixes"];
+  /** Settles when what was written is on disk. */
+  flush: Store["flush"];
   writeTranscript(messages: readonly Message[], model: string): Promise<Transcript>;
   answersHistory: boolean;
   metrics: MetricsRecorder;
@@ -79,7 +81,8 @@ export async function* runAgent(
         if (kind) deps.metrics.firstTokenAfter(kind, (performance.now() - askedAt) / 1000);
       }
       if (event.type === "model-start") await started.transcript?.remove();
-      if (event.type === "turn-end") keep(started.session, request, digest, deps);
+      // Before the client can know that the turn is over: its next request finds the session, whatever becomes of us.
+      if (event.type === "turn-end") await keep(started.session, request, digest, deps);
       yield event;
     }
   } finally {
@@ -240,7 +243,12 @@ function goOn(
   return session.continue(results, history.more, partOf(request, plan));
 }
 
-function keep(session: AgentSession, request: TurnRequest, digest: HistoryDigest, deps: AgentDeps): void {
+async function keep(
+  session: AgentSession,
+  request: TurnRequest,
+  digest: HistoryDigest,
+  deps: AgentDeps,
+): Promise<void> {
   const { outcome } = session;
   if (outcome?.claudeSessionId === undefined || (outcome.state !== "clean" && outcome.state !== "paused")) return;
   for (const message of request.messages) digest.add(message);
@@ -253,6 +261,8 @@ function keep(session: AgentSession, request: TurnRequest, digest: HistoryDigest
     callIds: outcome.state === "paused" ? [...session.waiting] : [],
   };
   deps.prefixes.put({ hash: digest.digest(), owner: session.id, data, usedAt: Date.now() });
+  // A full disk is health's to tell: the turn itself has been carried out.
+  await deps.flush().catch(() => undefined);
 }
 
 /** A row of the index; one that does not read as such is none. */

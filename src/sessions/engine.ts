@@ -27,7 +27,7 @@ export interface EngineDeps<Sessions extends AgentSessions> {
   /** The sessions that agent conversations are; their processes come from the given source. */
   sessions(processes: ProcessSource, models: LearningCatalog): Sessions;
   /** Where agent conversations stood; survives a restart. */
-  prefixes: Store["prefixes"];
+  store: Pick<Store, "prefixes" | "flush">;
   log: Logger;
 }
 
@@ -87,7 +87,14 @@ export function createEngine<Sessions extends AgentSessions>(
       model,
     });
   const answersHistory = deps.claude.features.awaitInitialize;
-  const agent = { sessions, prefixes: deps.prefixes, writeTranscript: writeHistory, answersHistory, metrics };
+  const agent = {
+    sessions,
+    prefixes: deps.store.prefixes,
+    flush: deps.store.flush,
+    writeTranscript: writeHistory,
+    answersHistory,
+    metrics,
+  };
   const run = createTurnRunner({
     models,
     chat: {

@@ -37,8 +37,10 @@ export async function startFromSource(options: {
   apiUrl: string;
   flags?: string[];
   env?: Record<string, string>;
+  /** Run in this home, which stays its maker's, instead of a new one. */
+  home?: ClaudeHome;
 }): Promise<Running> {
-  const home = await createClaudeHome();
+  const home = options.home ?? (await createClaudeHome());
   const env = { ...home.environment(options.apiUrl), CLAUDE_CODE_DAEMON_CLAUDE: CLAUDE_PATH, ...options.env };
   const child = Bun.spawn([...COMMAND, "start", "--json", "--port=0", ...(options.flags ?? [])], {
     cwd: home.cwd,
@@ -61,7 +63,7 @@ export async function startFromSource(options: {
     child.kill("SIGTERM");
     await child.exited;
     await read;
-    await home[Symbol.asyncDispose]();
+    if (!options.home) await home[Symbol.asyncDispose]();
   };
   const firstLine = async () => {
     let text = "";

@@ -68,7 +68,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
       chatDirectory: home.cwd,
       transcriptDirectory,
       fingerprint: async () => undefined,
-      prefixes: store.prefixes,
+      store,
       sessions: (processes, models) =>
         new SessionRegistry({
           store,
