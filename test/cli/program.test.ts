@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { runCli } from "../../src/cli/program.ts";
 import { createTmpDir, type TmpDir } from "../support/tmp-dir.ts";
 
@@ -263,4 +263,11 @@ describe("the running daemon's commands", () => {
       await other.stop();
     }
   });
+});
+
+test("where no service manager answers, `service` says why and what to do instead, and changes nothing", async () => {
+  const { code, err } = await run(["service", "install"], { env: { PATH: "/nowhere" } });
+  expect(code).toBe(69);
+  expect(err).toContain("Run it yourself instead: claude-code-daemon start");
+  expect(readdirSync(home.path)).toEqual([]);
 });

@@ -28,6 +28,7 @@ requires(...NEEDS)(
     expect(first.stderr).toContain("claude is not logged in");
     expect(first.stderr).toContain("Files changed: hello.txt (added)");
     expect(first.stderr).toContain("is not on your PATH");
+    expect(first.stderr).toContain("So there is no service");
     const installed = statSync(target(machine));
     expect(installed.mode & 0o777).toBe(0o755);
 
