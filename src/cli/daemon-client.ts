@@ -29,7 +29,8 @@ export async function callDaemon(address: DaemonAddress, path: string, init: Req
     if (error instanceof Error && error.name === "AbortError") throw new DaemonError("interrupted", "Interrupted.");
     throw new DaemonError(
       "claude_failed",
-      `No daemon answers at ${address.url}. Start it with: claude-code-daemon start`,
+      `No daemon answers at ${address.url}. Start it with: claude-code-daemon start ` +
+        "(one on another port is found with CLAUDE_CODE_DAEMON_PORT=…)",
       { cause: error },
     );
   }

@@ -117,7 +117,8 @@ async function checkClaude(context: CliContext, { config }: LoadedConfig, answer
       remedy: "Run `claude` once and log in.",
     });
   } else {
-    const text = login === true ? "claude is logged in" : "not asked: the running daemon knows";
+    const unknown = answer.ours ? "the running daemon has not asked yet" : "not known: only a running daemon asks";
+    const text = login === true ? "claude is logged in" : unknown;
     findings.push({ check: "login", state: login === true ? "ok" : "note", text });
   }
   return findings;

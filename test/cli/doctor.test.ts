@@ -167,3 +167,14 @@ test("passes on what a running daemon says of itself", async () => {
   });
   expect(findings.find(({ check }) => check === "daemon")?.text).toContain("the store is read-only");
 });
+
+test("does not call a running daemon to witness where none runs", async () => {
+  const { findings } = await doctor();
+  expect(findings.find(({ check }) => check === "login")?.text).toBe("not known: only a running daemon asks");
+  const health = { status: "ok", claude: { logged_in: null } };
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => Response.json(health) });
+  const running = await doctor({ CLAUDE_CODE_DAEMON_PORT: String(server.port) });
+  await server.stop(true);
+  const login = running.findings.find(({ check }) => check === "login");
+  expect(login).toMatchObject({ state: "note", text: "the running daemon has not asked yet" });
+});

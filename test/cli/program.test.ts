@@ -176,6 +176,7 @@ describe("the running daemon's commands", () => {
       const { code, err } = await run(words, { env: { PORT: "1" } });
       expect(code).toBe(69);
       expect(err).toContain("claude-code-daemon start");
+      expect(err).toContain("CLAUDE_CODE_DAEMON_PORT");
     }
   });
 
