@@ -51,9 +51,13 @@ async function send(address: DaemonAddress, body: string, signal: AbortSignal): 
   return response;
 }
 
-function showActivity(chunk: Chunk, context: CliContext): void {
+/** Each piece of activity as a line of its own on stderr; `beginLine` is called before each. */
+function showActivity(chunk: Chunk, context: CliContext, beginLine: () => void): void {
   const { stderr, facts } = context;
-  const show = (text: string) => printLine(stderr, faint(toTerminalText(text, stderr), stderr, facts.env));
+  const show = (text: string) => {
+    beginLine();
+    printLine(stderr, faint(toTerminalText(text, stderr), stderr, facts.env));
+  };
   const activity = chunk.claude_code?.activity;
   if (activity?.type === "tool_start") show(`· ${activity.name ?? "tool"}`);
   if (activity?.type === "notice") show(`· ${activity.text ?? ""}`);
@@ -63,9 +67,16 @@ function showActivity(chunk: Chunk, context: CliContext): void {
 
 /** Prints an answer as it comes and gives it back whole. Throws what the stream fails with. */
 async function showAnswer(response: Response, context: CliContext): Promise<string> {
-  const { stdout } = context;
+  const { stdout, stderr } = context;
   let answer = "";
   let done = false;
+  let lineIsOpen = false;
+  // Only where both are on one screen: elsewhere a line break would be none of the answer's.
+  const endLine = () => {
+    if (!lineIsOpen || !stdout.isTerminal || !stderr.isTerminal) return;
+    printLine(stderr);
+    lineIsOpen = false;
+  };
   if (!response.body) throw new DaemonError("claude_failed", "The daemon sent no answer.");
   for await (const data of readSse(response.body)) {
     if (data === "[DONE]") {
@@ -77,11 +88,12 @@ async function showAnswer(response: Response, context: CliContext): Promise<stri
     const text = chunk.choices?.[0]?.delta?.content ?? "";
     if (text !== "") {
       answer += text;
+      lineIsOpen = !text.endsWith("\n");
       stdout.write(toTerminalText(text, stdout));
     }
-    showActivity(chunk, context);
+    showActivity(chunk, context, endLine);
   }
-  if (answer !== "" && !answer.endsWith("\n")) printLine(stdout);
+  if (lineIsOpen) printLine(stdout);
   if (!done) throw new DaemonError("claude_failed", "The answer was cut off: the daemon closed the connection.");
   return answer;
 }

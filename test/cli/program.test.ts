@@ -204,6 +204,22 @@ describe("the running daemon's commands", () => {
         .join(""),
     );
 
+  test("chat shows what the agent does on lines of its own at a terminal, and leaves a piped answer alone", async () => {
+    const frames = [
+      { choices: [{ delta: { content: "I write it." } }] },
+      { claude_code: { activity: { type: "tool_start", name: "Write" } } },
+    ].map((frame) => `data: ${JSON.stringify(frame)}\n\n`);
+    const daemon = fake(() => new Response(`${frames.join("")}data: [DONE]\n\n`));
+    try {
+      const piped = await run(["chat", "x"], { env: { PORT: daemon.port } });
+      expect([piped.out, piped.err]).toEqual(["I write it.\n", "· Write\n"]);
+      const shown = await run(["chat", "x"], { env: { PORT: daemon.port, NO_COLOR: "1" }, terminal: true });
+      expect([shown.out, shown.err]).toEqual(["I write it.", "\n· Write\n"]);
+    } finally {
+      await daemon.stop();
+    }
+  });
+
   test("chat streams the answer, and works where the person stands", async () => {
     const daemon = fake(() => chunks("Hel", "lo"));
     try {
