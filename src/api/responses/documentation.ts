@@ -36,3 +36,10 @@ export const LIST_INPUT = {
   ],
   ...json("A page of items."),
 };
+
+export const NO_SOCKET = {
+  tags,
+  summary: "Not served: responses come over POST; a WebSocket upgrade is answered with 426.",
+};
+
+export const NO_CANCEL = { tags, summary: "Refused: no response runs in the background." };

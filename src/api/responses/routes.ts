@@ -8,7 +8,7 @@ import type { FormatDeps } from "../shared/format.ts";
 import { readRetry } from "../shared/retry.ts";
 import { collectTurn, streamTurn } from "../shared/stream.ts";
 import { type ArchivedAnswer, loadReferenced, type ResponseArchive, readAnswer } from "./archive.ts";
-import { CREATE, FORGET, LIST_INPUT, READ } from "./documentation.ts";
+import { CREATE, FORGET, LIST_INPUT, NO_CANCEL, NO_SOCKET, READ } from "./documentation.ts";
 import { renderError } from "./errors.ts";
 import { toArchivedInput } from "./history.ts";
 import { toItemList } from "./list.ts";
@@ -40,6 +40,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
     .get(
       PATH,
       serve(async (exchange) => refuseSocket(exchange)),
+      { detail: NO_SOCKET },
     )
     .all(PATH, notAllowed("POST"), raw)
     .all(`${PATH}/compact`, missing, raw)
@@ -84,7 +85,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
         await stored(deps.archive, id);
         throw new DaemonError("invalid_request", "Only a response created with background=true can be cancelled.");
       }),
-      raw,
+      { ...raw, detail: NO_CANCEL },
     )
     .all(`${PATH}/:id/cancel`, notAllowed("POST"), raw);
 }
