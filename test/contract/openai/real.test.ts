@@ -20,6 +20,7 @@ import {
   textBlock,
   thinkingBlock,
   toolBlock,
+  toolCall,
 } from "../../support/api-reply.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
 
@@ -154,6 +155,43 @@ test("parse gives the object, and the schema reaches the model", async () => {
   const parsed = await client.chat.completions.parse({ ...base, response_format });
   expect(parsed.choices[0]?.message.parsed).toEqual({ city: "Rome" });
   expect(JSON.stringify(api.requests.at(-1)?.body.output_config)).toContain("city");
+});
+
+test("json_object is the CLI's own structured output, and the content is the bare JSON, whole and streamed", async () => {
+  const { api } = running;
+  const response_format = { type: "json_object" as const };
+  api.script(toolCall("StructuredOutput", { any: 1 }));
+  const answer = await client.chat.completions.create({ ...base, response_format });
+  expect(answer.choices[0]).toMatchObject({ message: { content: '{"any":1}' }, finish_reason: "stop" });
+  api.script(toolCall("StructuredOutput", { any: [2] }));
+  const stream = await client.chat.completions.create({ ...base, response_format, stream: true });
+  let content = "";
+  for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? "";
+  expect(content).toBe('{"any":[2]}');
+});
+
+test("hundreds of tools of every kind reach the model, and the one that is called comes back by its own name", async () => {
+  const { api } = running;
+  const schemas: Record<string, unknown>[] = [
+    { type: "object", $defs: { place: { type: "string" } }, properties: { at: { $ref: "#/$defs/place" } } },
+    { type: "object", properties: { at: { anyOf: [{ type: "string" }, { type: "null" }] } } },
+    { properties: { at: { type: "string" } } },
+    {},
+  ];
+  const tools = Array.from({ length: 300 }, (_, index) => {
+    const name = index === 7 ? "geo.find-place/v2" : `tool_${index}`;
+    const parameters = schemas[index % schemas.length];
+    return { type: "function" as const, function: index === 8 ? { name } : { name, parameters } };
+  });
+  api.script((request) => {
+    const offered = request.body.tools as { name: string }[];
+    expect(offered).toHaveLength(300);
+    const odd = offered.find(({ name }) => name.startsWith("geo"));
+    return message([toolBlock(odd?.name ?? "", { at: "x" })], { stopReason: "tool_use" });
+  });
+  const answer = await client.chat.completions.create({ ...base, tools: tools as never });
+  const call = answer.choices[0]?.message.tool_calls?.[0];
+  expect(call).toMatchObject({ function: { name: "geo.find-place/v2", arguments: '{"at":"x"}' } });
 });
 
 test("max_tokens ends with length, stop with stop", async () => {
