@@ -127,23 +127,15 @@ test("a turn that stalls is ended with what it has", async () => {
   gate.open();
 });
 
-test("a slow reader holds claude back, not its answer in memory", async () => {
+test("an answer far beyond what is held for a reader arrives whole", async () => {
   await using running = await startEngine();
   const { api, ask } = running;
   const line = "x".repeat(1000);
   api.script(text(Array.from({ length: 6000 }, () => line)));
   let length = 0;
-  let pauses = 0;
-  for await (const event of ask({ messages: [user("go")] })) {
-    if (event.type !== "text-delta") continue;
-    length += event.text.length;
-    // Stands still now and then, long enough for everything to have come if it could.
-    if (length % 1_000_000 === 0) {
-      await Bun.sleep(20);
-      pauses += 1;
-    }
-  }
-  expect([length, pauses]).toEqual([6_000_000, 6]);
+  for await (const event of ask({ messages: [user("go")] }))
+    if (event.type === "text-delta") length += event.text.length;
+  expect(length).toBe(6_000_000);
 });
 
 test("one call at a time: a second one is neither shown nor kept", async () => {
