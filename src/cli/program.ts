@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { toDaemonError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { addChat } from "./chat.ts";
+import { addCompletion } from "./completion.ts";
 import { addConfig } from "./config.ts";
 import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { addDemo } from "./demo.ts";
@@ -29,6 +30,7 @@ const COMMANDS: readonly AddCommand[] = [
   addWorkspace,
   addService,
   addConfig,
+  addCompletion,
 ];
 
 const EXAMPLES = `
@@ -42,9 +44,8 @@ Examples:
 Exit codes:
 ${renderExitCodes()}`;
 
-/** Runs one command line (without the program's own name); gives the exit code. Never rejects, never exits. */
-export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
-  let code = 0;
+/** The whole program; a command that ran reports its exit code to `done`. */
+export function createProgram(context: CliContext, done: (code: number) => void): Command {
   const program = new Command("claude-code-daemon");
   program
     .description("Claude Code behind standard APIs on this machine.")
@@ -61,10 +62,18 @@ export async function runCli(words: readonly string[], context: CliContext): Pro
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  const done = (result: number) => {
-    code = result;
-  };
   for (const add of COMMANDS) add(program, context, done);
+  // Each level would add a command `help` of its own; `--help` is enough.
+  for (const group of program.commands) group.helpCommand(false);
+  return program;
+}
+
+/** Runs one command line (without the program's own name); gives the exit code. Never rejects, never exits. */
+export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
+  let code = 0;
+  const program = createProgram(context, (result) => {
+    code = result;
+  });
   try {
     if (words.length === 0) {
       program.outputHelp();

@@ -41,6 +41,7 @@ const MAX_LIMIT = 100;
 const SHOWN_TURNS = 10;
 const TITLE_CHARS = 60;
 
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const when = (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
 
 function firstLine(text: string): string {
@@ -66,7 +67,7 @@ const pathOf = (id: string) => `/v1/code/session/${encodeURIComponent(id)}`;
 
 function describe(session: SessionObject): string {
   const live = session.process === "live" ? ", process live" : "";
-  return `${session.id}  ${session.status}${live}  ${when(session.last_active_at)}  ${session.turns} turns  ${session.workspace}  ${session.title ?? ""}`;
+  return `${session.id}  ${session.status}${live}  ${when(session.last_active_at)}  ${counted(session.turns, "turn")}  ${session.workspace}  ${firstLine(session.title ?? "")}`;
 }
 
 function details(session: SessionObject): string[] {
@@ -128,7 +129,7 @@ export function addSession(program: Command, context: CliContext): void {
       } else print((page.data as SessionObject[]).map(describe));
     });
   session
-    .command("show <id>")
+    .command("show <session>")
     .description("one session and its last turns")
     .option("--json", "session and turns as the API gives them")
     .action(async (id: string, { json }: { json?: boolean }) => {
@@ -138,7 +139,7 @@ export function addSession(program: Command, context: CliContext): void {
       else print([...details(found), ...turns.data.toReversed().flatMap(describeTurn)]);
     });
   session
-    .command("stop <id>")
+    .command("stop <session>")
     .description("end what runs in a session; with --close the session as well")
     .option("--close", "close it for good: its past stays, it takes no more turns")
     .option("--json", "the session as the API gives it")

@@ -4,20 +4,28 @@ import { type Command, Option } from "commander";
 import type { HostFacts } from "../config/environment.ts";
 import { loadConfig } from "../config/load.ts";
 import { resolvePaths } from "../config/paths.ts";
-import { configKeys } from "../config/schema.ts";
+import { type ConfigKey, configKeys } from "../config/schema.ts";
 import { parseEnvironmentFile } from "../service/environment-file.ts";
 import { rotateLogRegularly } from "../service/log-file.ts";
 import type { CliContext } from "./context.ts";
 
 const repeated = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
 
+/** Completion offers files and directories by these names. */
+function placeholder({ schema, isPath, name }: ConfigKey): string {
+  if (isPath) return schema.type === "array" ? "directory" : "file";
+  return schema.type === "integer" ? "number" : (name.split(".").at(-1) ?? "value");
+}
+
 /** Flags of the config schema, with its descriptions. */
 export function addConfigFlags(command: Command): void {
   for (const key of configKeys()) {
     if (key.flag === undefined) continue;
     const isList = key.schema.type === "array";
-    const option = new Option(`--${key.flag} <value>`, key.description.replaceAll("`", ""));
+    const option = new Option(`--${key.flag} <${placeholder(key)}>`, key.description.replaceAll("`", ""));
     if (isList) option.argParser(repeated);
+    // Told, not checked: the config checks a value wherever it comes from.
+    if (Array.isArray(key.schema.enum)) option.argChoices = key.schema.enum.map(String);
     command.addOption(option);
   }
 }
