@@ -3,19 +3,12 @@
  * run shows everything, and ends with the totals, each static check counted as one.
  */
 import { existsSync } from "node:fs";
+import { KEPT_SUMMARY_CHARS, readTotals, type Totals } from "../test/support/test-totals.ts";
 
 /** Beside every file named `.sh`. */
 const NAMELESS_SHELL_SCRIPTS = [".ci/run", "bin/claude-code-daemon"];
 /** What test/preload.ts sets holds for the first file only (Bun 1.4.5); the flag holds for all. */
 const TEST_TIMEOUT_MS = 60_000;
-/** Enough to hold the summary that `bun test` ends with. */
-const KEPT_OUTPUT_CHARS = 16_384;
-
-interface Totals {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
 
 const noSkip = process.env.CLAUDE_CODE_DAEMON_TEST_NO_SKIP === "1";
 const bun = process.execPath;
@@ -35,7 +28,7 @@ async function forward(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream)
   let kept = "";
   for await (const bytes of from) {
     to.write(bytes);
-    kept = (kept + decoder.decode(bytes, { stream: true })).slice(-KEPT_OUTPUT_CHARS);
+    kept = (kept + decoder.decode(bytes, { stream: true })).slice(-KEPT_SUMMARY_CHARS);
   }
   return kept;
 }
@@ -49,19 +42,9 @@ async function runTests(patterns: string[]): Promise<Totals> {
   });
   const [, summary] = await Promise.all([forward(child.stdout, process.stdout), forward(child.stderr, process.stderr)]);
   const exitCode = await child.exited;
-  const count = (word: string) => {
-    const lines = [...summary.matchAll(new RegExp(`^\\s*(\\d+) ${word}s?$`, "gm"))];
-    return Number(lines.at(-1)?.[1] ?? 0);
-  };
-  const totals = {
-    passed: count("pass"),
-    failed: count("fail") + count("error"),
-    skipped: count("skip") + count("todo"),
-  };
-  if (exitCode !== 0 && totals.failed === 0) {
+  const totals = readTotals(summary, exitCode);
+  if (exitCode !== 0 && totals.failed === 1)
     say(`bun test ended with exit code ${exitCode}${child.signalCode ? ` (${child.signalCode})` : ""}`);
-    totals.failed = 1;
-  }
   return totals;
 }
 

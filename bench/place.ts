@@ -9,11 +9,12 @@ import { toArgs } from "../src/claude/args.ts";
 import { toEnvironment } from "../src/claude/env.ts";
 import { featuresOf } from "../src/claude/features.ts";
 import type { LaunchOptions } from "../src/claude/transport.ts";
+import { packagedClaude } from "../test/support/claude-package.ts";
 import { type Bare, type OneShot, oneShot, startBare } from "./bare.ts";
 import { descendants, quiet } from "./proc.ts";
 
 const ROOT = join(import.meta.dir, "..");
-const CLAUDE = join(ROOT, "node_modules", ".bin", "claude");
+const CLAUDE = packagedClaude(join(ROOT, "node_modules/@anthropic-ai/claude-code")).path;
 
 export interface Daemon {
   pid: number;

@@ -14,7 +14,7 @@ import type {
 } from "../../src/claude/transport.ts";
 import type { LogFields, Logger } from "../../src/log.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
-import { CLAUDE_PATH, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
+import { CLAUDE_PATH, CLAUDE_VERSION, type ClaudeHome, createClaudeHome, NEWEST_CLAUDE } from "../support/claude.ts";
 
 export const quietLogger: Logger = {
   error: () => undefined,
@@ -145,7 +145,7 @@ export async function drive(options: DriveOptions): Promise<Driven> {
   const home = options.home ?? (await createClaudeHome());
   const tracked = new Set<number>();
   const seen = recorder();
-  const version = options.version ?? "2.1.330";
+  const version = options.version ?? (options.path === undefined ? CLAUDE_VERSION : NEWEST_CLAUDE.version);
   const claude = launchClaude(
     { kind: "chat", cwd: home.cwd, trusted: false, persist: false, clientTools: false, ...options.launch },
     {

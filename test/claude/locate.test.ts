@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { chmod, mkdir, realpath, symlink } from "node:fs/promises";
 import { compareVersions, featuresOf } from "../../src/claude/features.ts";
 import { type LocateOptions, locateClaude, tryLocate } from "../../src/claude/locate.ts";
-import { CLAUDE_PATH } from "../support/claude.ts";
+import { CLAUDE_FEATURES, CLAUDE_PATH, CLAUDE_VERSION } from "../support/claude.ts";
 import { createTmpDir, type TmpDir } from "../support/tmp-dir.ts";
 
 const ENVIRONMENT = { PATH: "/usr/bin:/bin", HOME: "/nonexistent" };
@@ -21,9 +21,9 @@ test("the real claude is found, resolved and asked", async () => {
   await using directory = await createTmpDir();
   await symlink(CLAUDE_PATH, directory.join("claude"));
   const found = await locateClaude({ ...base, path: `relative:.::${directory.path}` });
-  expect(found.version).toBe("2.1.330");
+  expect(found.version).toBe(CLAUDE_VERSION);
   expect(found.path).toBe(await realpath(CLAUDE_PATH));
-  expect(found.features.clientComposed).toBe(true);
+  expect(found.features).toEqual(CLAUDE_FEATURES);
 });
 
 test("PATH comes before the known places, newest first among nvm's; old ones are passed over", async () => {

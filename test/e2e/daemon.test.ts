@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
 import { createGate, text, toolCall } from "../support/api-reply.ts";
+import { CLAUDE_VERSION } from "../support/claude.ts";
 import {
   descendantsOf,
   isAlive,
@@ -34,7 +35,7 @@ describe("a running daemon", () => {
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({
       status: "ok",
-      claude: { version: "2.1.330", logged_in: true },
+      claude: { version: CLAUDE_VERSION, logged_in: true },
       queue: { waiting: 0, limit: 64 },
     });
     const status = await runCommand(["status", "--json"], daemon.env, daemon.home.cwd);

@@ -1,7 +1,6 @@
 /** The whole engine on the real claude and a scripted API, in a home of its own. */
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { featuresOf } from "../../src/claude/features.ts";
 import { launchClaude } from "../../src/claude/process.ts";
 import type { LaunchOptions } from "../../src/claude/transport.ts";
 import { createEngine, type Engine, type EngineDeps, type EngineOptions } from "../../src/sessions/engine.ts";
@@ -15,7 +14,7 @@ import type { AssistantBlock, Message } from "../../src/turn/message.ts";
 import type { TurnRequest } from "../../src/turn/request.ts";
 import { quietLogger } from "../claude/harness.ts";
 import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
-import { CLAUDE_PATH, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
+import { CLAUDE_FEATURES, CLAUDE_PATH, CLAUDE_VERSION, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
 
 export interface Running extends AsyncDisposable {
   engine: Engine<SessionRegistry>;
@@ -37,8 +36,6 @@ export interface RunningOptions {
   environment?: Record<string, string>;
 }
 
-const VERSION = "2.1.330";
-
 /** No spares unless asked for: a test then knows which processes there are. */
 export async function startEngine(given: RunningOptions = {}): Promise<Running> {
   const api = startAnthropicApi();
@@ -54,7 +51,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
       launch: (options) => {
         launches.push(options);
         return launchClaude(options, {
-          claude: { path: CLAUDE_PATH, version: VERSION, features: featuresOf(VERSION) },
+          claude: { path: CLAUDE_PATH, version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
           environment: home.environment(api.url, given.environment),
           passEnv: ["IS_SANDBOX"],
           own: { ports: [], hosts: [] },
@@ -64,7 +61,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
           untrack: () => undefined,
         });
       },
-      claude: { version: VERSION, features: featuresOf(VERSION) },
+      claude: { version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
       chatDirectory: home.cwd,
       transcriptDirectory,
       fingerprint: async () => undefined,

@@ -1,6 +1,5 @@
 /** Sessions on the real claude and a scripted API: a registry over a store file that outlives it. */
 import { join } from "node:path";
-import { featuresOf } from "../../src/claude/features.ts";
 import { launchClaude } from "../../src/claude/process.ts";
 import type { LaunchOptions } from "../../src/claude/transport.ts";
 import type { AgentSession, SessionTurn } from "../../src/sessions/agent-sessions.ts";
@@ -17,9 +16,7 @@ import type { TurnEvent } from "../../src/turn/events.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
 import { quietLogger } from "../claude/harness.ts";
 import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
-import { CLAUDE_PATH, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
-
-const VERSION = "2.1.330";
+import { CLAUDE_FEATURES, CLAUDE_PATH, CLAUDE_VERSION, type ClaudeHome, createClaudeHome } from "../support/claude.ts";
 
 export interface SessionsUnderTest extends AsyncDisposable {
   registry: SessionRegistry;
@@ -51,7 +48,7 @@ export async function startSessions(options: SessionsOptions = {}): Promise<Sess
         spawn: (launch) => {
           launches.push(launch);
           return launchClaude(launch, {
-            claude: { path: CLAUDE_PATH, version: VERSION, features: featuresOf(VERSION) },
+            claude: { path: CLAUDE_PATH, version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
             environment: home.environment(api.url),
             passEnv: ["IS_SANDBOX"],
             own: { ports: [], hosts: [] },

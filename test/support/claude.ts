@@ -1,15 +1,35 @@
 /**
- * The pinned real `claude` for tests: its path, an isolated home, and a bare driver of its lines (for tests of what
+ * The real `claude` for tests: its path and version, an isolated home, and a bare driver of its lines (for tests of what
  * stands below `src/claude/process.ts`, and for bench/ as the "bare process").
  */
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { type ClaudeFeatures, featuresOf } from "../../src/claude/features.ts";
 import type { ClaudeMessage } from "../../src/claude/messages.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
+import { type PackagedClaude, packagedClaude } from "./claude-package.ts";
 import { createTmpDir } from "./tmp-dir.ts";
 
-/** The pinned development dependency; never the user's own. */
-export const CLAUDE_PATH = fileURLToPath(new URL("../../node_modules/.bin/claude", import.meta.url));
+const dependency = (name: string) =>
+  packagedClaude(fileURLToPath(new URL(`../../node_modules/${name}`, import.meta.url)));
+
+/** The newest version that the daemon was tried with: the pinned development dependency; never the user's own. */
+export const NEWEST_CLAUDE = dependency("@anthropic-ai/claude-code");
+/** The oldest one that the daemon takes, a pinned development dependency too. */
+export const floorClaude = (): PackagedClaude => dependency("claude-code-floor");
+
+/** What the tests drive: the newest, or what `bun run matrix` names. */
+function underTest(): PackagedClaude {
+  const path = process.env.CLAUDE_CODE_DAEMON_TEST_CLAUDE;
+  if (path === undefined) return NEWEST_CLAUDE;
+  const version = /^\d+\.\d+\.\d+/.exec(Bun.spawnSync([path, "--version"], { cwd: "/" }).stdout.toString())?.[0];
+  if (version === undefined) throw new Error(`CLAUDE_CODE_DAEMON_TEST_CLAUDE=${path} does not answer --version`);
+  return { path, version };
+}
+
+export const { path: CLAUDE_PATH, version: CLAUDE_VERSION } = underTest();
+/** What that version can do: the daemon's own table, so that tests expect of a version what the daemon does. */
+export const CLAUDE_FEATURES: ClaudeFeatures = featuresOf(CLAUDE_VERSION);
 
 export interface ClaudeHome extends AsyncDisposable {
   /** HOME: empty, private. */
