@@ -4,6 +4,9 @@
 
 BUN_VERSION=1.4.5
 
+# Where releases are downloaded from; `bun run release --url` writes it into the copy that is published.
+RELEASE_URL=
+
 # The claude that the tests run with; it keeps itself up to date afterwards.
 CLAUDE_VERSION=2.1.330
 

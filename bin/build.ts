@@ -1,5 +1,8 @@
 /**
  * `bun run build [--outfile=PATH] [--version=TEXT]`: the single binary, dist/claude-code-daemon by default.
+ * `--target=bun-linux-arm64 --runtime=FILE` builds for another platform, with FILE as its Bun (bin/release.ts).
+ *
+ * Same sources, same Bun, same file name: same bytes. The name of the output is part of the binary.
  *
  * A compiled binary by default loads `.env` and runs `bunfig.toml` preloads of the directory it is started in: every kind
  * of autoloading is off. No source maps: they carry the paths of the machine that built it.
@@ -17,7 +20,16 @@ async function defaultVersion(): Promise<string> {
   return git.exitCode === 0 ? `${manifest.version}+${git.stdout.toString().trim()}` : manifest.version;
 }
 
-const { values } = parseArgs({ options: { outfile: { type: "string" }, version: { type: "string" } } });
+const { values } = parseArgs({
+  options: {
+    outfile: { type: "string" },
+    version: { type: "string" },
+    target: { type: "string" },
+    runtime: { type: "string" },
+  },
+});
+/** Bun's own list of names, which it checks itself. */
+const target = values.target as Bun.Build.CompileTarget | undefined;
 const outfile = resolve(values.outfile ?? join(root, "dist", "claude-code-daemon"));
 const version = values.version ?? (await defaultVersion());
 mkdirSync(dirname(outfile), { recursive: true });
@@ -37,6 +49,8 @@ const result = await Bun.build({
   },
   compile: {
     outfile,
+    ...(target === undefined ? {} : { target }),
+    ...(values.runtime === undefined ? {} : { executablePath: resolve(values.runtime) }),
     autoloadDotenv: false,
     autoloadBunfig: false,
     autoloadTsconfig: false,

@@ -1,5 +1,6 @@
 /** Literals that must move together: install.sh's Bun, the types it is checked against, the registry's checksums. */
 import { expect, test } from "bun:test";
+import { BUN_VERSION, TARGETS } from "../../bin/release/targets.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const installer = await Bun.file(`${root}install.sh`).text();
@@ -9,6 +10,7 @@ test("the Bun that install.sh fetches is the one whose types the code is checked
   const pinned = /^BUN_VERSION=(\S+)$/m.exec(installer)?.[1];
   expect(pinned).toBe(manifest.devDependencies["bun-types"]);
   expect(pinned).toBe(Bun.version);
+  expect(pinned).toBe(BUN_VERSION);
 });
 
 test("every supported platform has a sha512 of its own", () => {
@@ -22,6 +24,14 @@ test("every supported platform has a sha512 of its own", () => {
     "linux-x64-musl",
   ]);
   expect(new Set(hashes.values()).size).toBe(6);
+});
+
+test("install.sh and the release pin the same checksums, each in its own form", () => {
+  for (const { runtime, integrity } of TARGETS.filter((target) => !target.name.endsWith("-baseline"))) {
+    const hex = Buffer.from(integrity.replace("sha512-", ""), "base64").toString("hex");
+    expect(installer).toContain(`    ${runtime}) echo ${hex} ;;`);
+  }
+  expect(new Set(TARGETS.map((target) => target.integrity)).size).toBe(TARGETS.length);
 });
 
 test("the lock file names no registry", async () => {
