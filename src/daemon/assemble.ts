@@ -14,7 +14,9 @@ import type { Config } from "../config/schema.ts";
 import { DaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ProcessSource } from "../sessions/contracts.ts";
+import { DailyUsage } from "../sessions/daily-usage.ts";
 import { createEngine } from "../sessions/engine.ts";
+import { MetricsRecorder } from "../sessions/metrics.ts";
 import type { LearningCatalog } from "../sessions/models.ts";
 import { defaultProcessLimits, type PoolOptions } from "../sessions/pool.ts";
 import { SessionRegistry } from "../sessions/registry.ts";
@@ -82,6 +84,7 @@ function pruneRegularly(store: Store, log: Logger): () => void {
 
 interface SessionParts {
   store: Store;
+  metrics: MetricsRecorder;
   changes: WorkspaceChanges;
   workspaces: Workspaces;
 }
@@ -97,6 +100,7 @@ function createSessions(deps: AssembleDeps, parts: SessionParts, processes: Proc
     modelFlag: async (model) => (await models.get(model)).launchModel,
     resolveWorkspace: parts.workspaces.resolve,
     isTrusted: parts.workspaces.isTrusted,
+    metrics: parts.metrics,
     terminal: createTerminalSessions(place.claudeConfigDir ?? join(place.home, ".claude")),
     denyPaths: [paths.stateDirectory, paths.configDirectory],
     stallTimeoutMs: config.limits.stallSeconds * 1000,
@@ -160,6 +164,8 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
   rmSync(transcriptDirectory, { recursive: true, force: true });
   ensurePrivateDirectory(transcriptDirectory, facts.uid);
   const store = openSqliteStore({ path: paths.databaseFile, log });
+  const usage = await DailyUsage.open(store.usage, Date.now);
+  const metrics = new MetricsRecorder((costUsd) => usage.add(costUsd));
   const stopPruning = pruneRegularly(store, log);
   const reaper = startReaper({ stateDirectory, marker: { name: MARKER, value: start.instanceId }, log });
   const launcher = createLauncher(deps, found, start, reaper);
@@ -175,8 +181,9 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       transcriptDirectory,
       fingerprint: workspaces.fingerprint,
       sessions: (processes, models) =>
-        createSessions(deps, { store, changes: start.changes, workspaces }, processes, models),
+        createSessions(deps, { store, metrics, changes: start.changes, workspaces }, processes, models),
       store,
+      metrics,
       log,
     },
     {
@@ -219,6 +226,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
     openSessions: () => engine.sessions.open,
     problem: () => store.problem(),
     metrics: () => engineMetrics(engine.metrics()),
+    activity: () => ({ firstTokens: metrics.firstTokens(), today: usage.current() }),
     sessionDirectory: async (id) => (await engine.sessions.require(id)).record.workspace,
     resolveWorkspace: workspaces.resolve,
     warm: async () => {

@@ -107,6 +107,8 @@ export function startDaemon(options: DaemonOptions): Daemon {
     claude: host.claude(),
     pool: host.pool(),
     openSessions: host.openSessions(),
+    activity: host.activity(),
+    ownRssBytes: process.memoryUsage.rss(),
     execution: executionFacts(executor),
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
@@ -153,7 +155,6 @@ export function startDaemon(options: DaemonOptions): Daemon {
       health,
       look: () => within(host.look(), lookMs),
       metrics: host.metrics,
-      ownRssBytes: () => process.memoryUsage.rss(),
     },
     log,
   });

@@ -3,7 +3,7 @@
  * `claude` is still being looked for, and the first requests wait for that.
  */
 import type { ResponseArchive } from "../api/responses/archive.ts";
-import type { ClaudeFacts } from "../api/system/health.ts";
+import type { ActivityFacts, ClaudeFacts } from "../api/system/health.ts";
 import type { MetricFamily } from "../api/system/metrics.ts";
 import { type DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -36,6 +36,8 @@ export interface Engine {
   /** What does not work although turns can run; undefined when all is well. */
   problem(): string | undefined;
   metrics(): readonly MetricFamily[];
+  /** What a person wants to know of the last turns. */
+  activity(): ActivityFacts;
   /** The confined real directory of a request; undefined asks for the default one. */
   resolveWorkspace(path: string | undefined): Promise<string>;
   /** The directory of a stored session. Throws `not_found`. */
@@ -61,6 +63,8 @@ export interface EngineHost {
   openSessions(): number;
   problem(): string | undefined;
   metrics(): readonly MetricFamily[];
+  /** Undefined until the engine is there. */
+  activity(): ActivityFacts | undefined;
   resolveWorkspace(path: string | undefined): Promise<string>;
   sessionDirectory(id: string): Promise<string>;
   /** Settles when the engine is there; rejects with what prevented it. */
@@ -142,6 +146,7 @@ export function createEngineHost(starting: Promise<Engine>, log: Logger): Engine
     openSessions: () => engine?.openSessions() ?? 0,
     problem: () => engine?.problem(),
     metrics: () => engine?.metrics() ?? [],
+    activity: () => engine?.activity(),
     resolveWorkspace: async (path) => (await started()).resolveWorkspace(path),
     sessionDirectory: async (id) => (await started()).sessionDirectory(id),
     ready,

@@ -70,7 +70,10 @@ export async function* runChat(
         deps.metrics.firstTokenAfter(begun.start, (performance.now() - askedAt) / 1000);
       }
       // Before the client can know that the turn is over: its next request must find the process.
-      if (event.type === "turn-end") kept = keep(begun, digest, plan, deps);
+      if (event.type === "turn-end") {
+        kept = keep(begun, digest, plan, deps);
+        if (event.reason.unified !== "tool-calls") deps.metrics.turnFinished(event.costUsd);
+      }
       yield event;
     }
   } finally {

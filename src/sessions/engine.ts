@@ -28,6 +28,8 @@ export interface EngineDeps<Sessions extends AgentSessions> {
   sessions(processes: ProcessSource, models: LearningCatalog): Sessions;
   /** Where agent conversations stood; survives a restart. */
   store: Pick<Store, "prefixes" | "flush">;
+  /** Shared with the sessions; one of its own where there is none. */
+  metrics?: MetricsRecorder;
   log: Logger;
 }
 
@@ -58,7 +60,7 @@ export function createEngine<Sessions extends AgentSessions>(
   deps: EngineDeps<Sessions>,
   options: EngineOptions,
 ): Engine<Sessions> {
-  const metrics = new MetricsRecorder();
+  const metrics = deps.metrics ?? new MetricsRecorder();
   // The same flags for every chat: one spare serves requests with and without tools.
   const chatLaunch: LaunchOptions = {
     kind: "chat",

@@ -1,6 +1,7 @@
 /** Numbers for `/metrics`: how turns start and how long their first token takes, by kind of start. */
 import type { TurnEvent } from "../turn/events.ts";
 import { START_KINDS, type StartKind } from "./contracts.ts";
+import { type FirstTokens, FirstTokenWindow } from "./first-tokens.ts";
 
 /** Upper bounds in seconds; the last bucket is open. */
 export const FIRST_TOKEN_BUCKETS = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60] as const;
@@ -24,8 +25,21 @@ export interface EngineMetrics {
 export class MetricsRecorder {
   private readonly firstToken = new Map<StartKind, Histogram>();
   private readonly ended = new Map<string, number>();
+  private readonly window = new FirstTokenWindow();
   private running = 0;
   retriesJoined = 0;
+
+  /** `finished` is told of each turn that came to its end, with what claude says it cost. */
+  constructor(private readonly finished: (costUsd: number | undefined) => void = () => undefined) {}
+
+  turnFinished(costUsd: number | undefined): void {
+    this.finished(costUsd);
+  }
+
+  /** Of the last turns. */
+  firstTokens(): FirstTokens {
+    return this.window.summary();
+  }
 
   turnStarted(): void {
     this.running += 1;
@@ -44,6 +58,7 @@ export class MetricsRecorder {
     histogram.counts[index] = (histogram.counts[index] ?? 0) + 1;
     histogram.count += 1;
     histogram.sumSeconds += seconds;
+    this.window.add(kind, seconds);
   }
 
   snapshot(): EngineMetrics {

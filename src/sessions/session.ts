@@ -29,6 +29,7 @@ import type {
   TurnOptions,
 } from "./contracts.ts";
 import type { Hub } from "./hub.ts";
+import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
 import { assertBypassAllowed, type SessionPermissions } from "./permissions.ts";
 import type { TerminalSessions } from "./terminal.ts";
 import { addUsage, TurnJournal } from "./turn-journal.ts";
@@ -54,6 +55,8 @@ export interface SessionDeps {
   stallTimeoutMs: number;
   /** False while the daemon drains. */
   accepting(): boolean;
+  /** Told of turns and their first tokens; those that a stateless request reads have their first token told by it. */
+  metrics?: MetricsRecorder;
   log: Logger;
   now(): number;
 }
@@ -149,7 +152,15 @@ export class Session implements AgentSession {
 
   submit(input: SessionTurn): SubmittedTurn {
     const job = this.accept(input);
-    void this.exhaust(this.carryOut(job));
+    const { metrics } = this.deps;
+    const askedAt = performance.now();
+    // One that waits for turns before it says nothing about how fast claude is.
+    const waits = job.entry.position > 0;
+    metrics?.turnStarted();
+    void job.done.then((record) => metrics?.turnEnded(record.error?.code ?? record.reason ?? record.status));
+    void this.exhaust(this.carryOut(job), () => {
+      if (this.startKind && !waits) metrics?.firstTokenAfter(this.startKind, (performance.now() - askedAt) / 1000);
+    });
     return { turnId: job.journal.record.id, done: job.done };
   }
 
@@ -310,9 +321,14 @@ export class Session implements AgentSession {
     }
   }
 
-  private async exhaust(events: AsyncIterable<TurnEvent>): Promise<void> {
+  private async exhaust(events: AsyncIterable<TurnEvent>, firstToken?: () => void): Promise<void> {
+    let waiting = firstToken;
     try {
-      for await (const _ of events);
+      for await (const event of events) {
+        if (!waiting || !isFirstToken(event)) continue;
+        waiting();
+        waiting = undefined;
+      }
     } catch {
       // It is in the turn's record, and its watchers were told.
     }
@@ -335,7 +351,9 @@ export class Session implements AgentSession {
       });
       return;
     }
-    await this.finished(job, job.journal.ended(event, this.deps.now()));
+    const ended = job.journal.ended(event, this.deps.now());
+    this.deps.metrics?.turnFinished(job.journal.record.costUsd);
+    await this.finished(job, ended);
   }
 
   private async failed(job: Job, error: unknown): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { DaemonError } from "../errors.ts";
+import { USAGE_TABLE } from "./usage.ts";
 
 /**
  * Step N brings a file from `user_version` N to N+1. Steps are never edited once released: add one.
@@ -86,9 +87,13 @@ export function migrate(database: Database): void {
         "Update claude-code-daemon, or start it with another state directory.",
     );
   }
-  if (found === SCHEMA_VERSION) return;
+  if (found === SCHEMA_VERSION) {
+    database.run(USAGE_TABLE);
+    return;
+  }
   database.transaction(() => {
     for (const step of MIGRATIONS.slice(found)) database.run(step);
+    database.run(USAGE_TABLE);
     database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   })();
 }

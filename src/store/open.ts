@@ -15,7 +15,7 @@ const CACHE_KIB = 4096;
 /** The WAL is folded back into the file past this many pages (4 MB). */
 const CHECKPOINT_PAGES = 1000;
 
-const TABLES = ["sessions", "turns", "events", "prefixes", "changes", "responses"] as const;
+const TABLES = ["sessions", "turns", "events", "prefixes", "changes", "responses", "usage"] as const;
 
 export function sqliteCode(error: unknown): string {
   if (!(error instanceof Error)) return "";

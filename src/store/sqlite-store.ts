@@ -6,6 +6,7 @@ import { isCorruption, markDamaged, openDatabase } from "./open.ts";
 import type { ChangeRecord, EventRecord, Page, PrefixRecord, SessionRecord, TurnRecord } from "./records.ts";
 import { createResponses } from "./responses.ts";
 import { DEFAULT_RETENTION, type ListOptions, type Retention, type SessionFilter, type Store } from "./store.ts";
+import { createUsage } from "./usage.ts";
 import { toStorageError, WriteQueue } from "./write-queue.ts";
 
 export interface SqliteStoreOptions {
@@ -184,8 +185,10 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   };
 
   const responses = createResponses({ write, readOne, problem: () => queue.problem });
+  const usage = createUsage({ write, readOne });
   return {
     responses,
+    usage,
     sessions: {
       put: (record) =>
         write(
@@ -269,6 +272,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
       }
     },
     prune: async () => {
+      usage.prune();
       // A session takes its rows with it: fewer at a time.
       const dropped = [
         dropOldest("sessions", retention.sessions, SQL.pruneSessions, 100),

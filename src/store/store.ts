@@ -94,6 +94,12 @@ export interface Store {
     get(id: string): Promise<ResponseRecord | undefined>;
     delete(id: string): void;
   };
+  /** Finished turns by local calendar day (`2026-01-31`). */
+  readonly usage: {
+    /** One more turn. */
+    add(day: string, costUsd: number): void;
+    of(day: string): Promise<{ turns: number; costUsd: number }>;
+  };
   /** Settles when everything written so far is on its way to the disk (safe from `kill -9`, not from a power cut). */
   flush(): Promise<void>;
   /** One bounded pass over what retention drops; returns true while there is more to drop. */

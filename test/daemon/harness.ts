@@ -61,6 +61,10 @@ export function scriptedEngine(runner: TurnRunner, over: Partial<Engine> = {}): 
     }),
     openSessions: () => 0,
     metrics: () => [],
+    activity: () => ({
+      firstTokens: { turns: 0, medianSeconds: undefined, byStart: {} },
+      today: { date: "2026-01-31", turns: 0, costUsd: 0 },
+    }),
     problem: () => undefined,
     resolveWorkspace: async () => "/",
     sessionDirectory: async () => "/",

@@ -1,5 +1,7 @@
 /** What `GET /v1/health` says: only what was looked at, and `null` where nothing is known yet. */
 import type { PoolStatus } from "../../sessions/contracts.ts";
+import type { DayUsage } from "../../sessions/daily-usage.ts";
+import type { FirstTokens, Median } from "../../sessions/first-tokens.ts";
 import { VERSION } from "../../version.ts";
 import type { MetricFamily } from "./metrics.ts";
 
@@ -21,6 +23,12 @@ export interface ExecutionFacts {
   problem: string | undefined;
 }
 
+export interface ActivityFacts {
+  /** Of the last turns. */
+  firstTokens: FirstTokens;
+  today: DayUsage;
+}
+
 export interface HealthFacts {
   uptimeSeconds: number;
   stopping: boolean;
@@ -28,6 +36,10 @@ export interface HealthFacts {
   /** Undefined until the pool exists, i.e. until claude has been found. */
   pool: PoolStatus | undefined;
   openSessions: number;
+  /** Undefined until the engine is there. */
+  activity: ActivityFacts | undefined;
+  /** Memory of the daemon itself. */
+  ownRssBytes: number;
   /** Whether code can be run (`/v1/code/execute`); undefined until it has been looked at. */
   execution: ExecutionFacts | undefined;
   /** Other things that do not work as configured. */
@@ -70,10 +82,31 @@ export function renderHealth(facts: HealthFacts): { status: number; body: unknow
     queue: { waiting: pool?.queue.waiting ?? 0, limit: pool?.queue.limit ?? null },
     sessions: { open: facts.openSessions },
     pool: { hits: pool?.hits ?? 0, misses: pool?.misses ?? 0 },
+    rss_bytes: facts.ownRssBytes,
+    first_token: renderFirstTokens(facts.activity),
+    today: renderToday(facts.activity),
     execution: renderExecution(facts.execution),
     ...(facts.problems.length === 0 ? {} : { problems: facts.problems }),
   };
   return { status: status === "unavailable" ? 503 : 200, body };
+}
+
+const renderMedian = ({ turns, medianSeconds }: Median) => ({
+  turns,
+  median_ms: medianSeconds === undefined ? null : Math.round(medianSeconds * 10_000) / 10,
+});
+
+function renderFirstTokens(activity: ActivityFacts | undefined) {
+  if (activity === undefined) return null;
+  const { byStart, ...all } = activity.firstTokens;
+  const kinds = Object.entries(byStart).map(([kind, median]) => [kind, renderMedian(median)] as const);
+  return { ...renderMedian(all), by_start: Object.fromEntries(kinds) };
+}
+
+function renderToday(activity: ActivityFacts | undefined) {
+  if (activity === undefined) return null;
+  const { date, turns, costUsd } = activity.today;
+  return { date, turns, cost_usd: Math.round(costUsd * 1e6) / 1e6 };
 }
 
 function renderExecution(execution: ExecutionFacts | undefined) {
@@ -83,7 +116,7 @@ function renderExecution(execution: ExecutionFacts | undefined) {
 }
 
 /** The same facts as metrics. */
-export function healthMetrics(facts: HealthFacts, ownRssBytes: number): MetricFamily[] {
+export function healthMetrics(facts: HealthFacts): MetricFamily[] {
   const { pool } = facts;
   const gauge = (name: string, help: string, value: number): MetricFamily => ({
     name: `claude_code_daemon_${name}`,
@@ -101,7 +134,7 @@ export function healthMetrics(facts: HealthFacts, ownRssBytes: number): MetricFa
     },
     gauge("up", "1 while turns can run.", healthStatus(facts) === "unavailable" ? 0 : 1),
     gauge("uptime_seconds", "Time since the daemon started.", Math.floor(facts.uptimeSeconds)),
-    gauge("resident_memory_bytes", "Memory of the daemon itself.", ownRssBytes),
+    gauge("resident_memory_bytes", "Memory of the daemon itself.", facts.ownRssBytes),
     {
       name: "claude_code_daemon_processes",
       help: "Live claude processes by state.",

@@ -2,10 +2,12 @@
 import { Elysia } from "elysia";
 import { DaemonError, toDaemonError } from "../../errors.ts";
 import { renderError } from "../shared/errors.ts";
+import { documented } from "../shared/openapi.ts";
 import { renderDocs } from "./docs.ts";
 import { type HealthFacts, healthMetrics, healthStatus, renderHealth } from "./health.ts";
 import { METRICS_CONTENT_TYPE, type MetricFamily, renderMetrics } from "./metrics.ts";
 import { type RouteFacts, toOpenApi } from "./openapi.ts";
+import { HealthBody } from "./schema.ts";
 
 export interface SystemDeps {
   /** Looks at what is there now; must be cheap and must not throw. */
@@ -14,7 +16,6 @@ export interface SystemDeps {
   look(): Promise<unknown>;
   /** What the engine counts. */
   metrics(): readonly MetricFamily[];
-  ownRssBytes(): number;
   /** Every route of the daemon, asked for when the documentation is first read. */
   routes(): readonly RouteFacts[];
 }
@@ -37,7 +38,7 @@ export function livenessResponse(facts: HealthFacts): Response {
 
 export function createSystemRoutes(deps: SystemDeps) {
   let documentation: { json: string; html: string; contentSecurityPolicy: string } | undefined;
-  const documented = () => {
+  const pages = () => {
     if (!documentation) {
       const document = toOpenApi(deps.routes());
       documentation = { json: JSON.stringify(document), ...renderDocs(document) };
@@ -64,17 +65,17 @@ export function createSystemRoutes(deps: SystemDeps) {
     return Response.json(body, { status });
   });
   const metrics = guarded(() => {
-    const families = [...healthMetrics(deps.health(), deps.ownRssBytes()), ...deps.metrics()];
+    const families = [...healthMetrics(deps.health()), ...deps.metrics()];
     return new Response(renderMetrics(families), { headers: { "content-type": METRICS_CONTENT_TYPE } });
   });
   const page = guarded(() => {
-    const { html, contentSecurityPolicy } = documented();
+    const { html, contentSecurityPolicy } = pages();
     return new Response(html, {
       headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": contentSecurityPolicy },
     });
   });
   const json = guarded(
-    () => new Response(documented().json, { headers: { "content-type": "application/json; charset=utf-8" } }),
+    () => new Response(pages().json, { headers: { "content-type": "application/json; charset=utf-8" } }),
   );
   const app = new Elysia({ name: "system" })
     .get("/v1/health", health, {
@@ -82,7 +83,10 @@ export function createSystemRoutes(deps: SystemDeps) {
         tags,
         summary: "Whether turns can run, with facts about claude, its processes and the queue.",
         responses: {
-          ...jsonAnswer("Ready, or degraded"),
+          200: {
+            description: "Ready, or degraded",
+            content: { "application/json": { schema: documented(HealthBody) } },
+          },
           503: { description: "No turn can run; `problem` says why." },
         },
       },

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import { Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
 import { type HealthFacts, healthMetrics, healthStatus, renderHealth } from "../../../src/api/system/health.ts";
 import { type MetricFamily, renderMetrics } from "../../../src/api/system/metrics.ts";
+import { HealthBody } from "../../../src/api/system/schema.ts";
 import { engineMetrics } from "../../../src/daemon/engine-metrics.ts";
 import { START_KINDS } from "../../../src/sessions/contracts.ts";
 import { MetricsRecorder } from "../../../src/sessions/metrics.ts";
@@ -16,6 +19,14 @@ function facts(over: Partial<HealthFacts> = {}): HealthFacts {
     claude: { usable: true, path: "/opt/claude", version: "2.1.330", loggedIn: true, problem: undefined },
     pool,
     openSessions: 4,
+    activity: {
+      firstTokens: {
+        ...{ turns: 3, medianSeconds: 0.02444 },
+        byStart: { live: { turns: 2, medianSeconds: 0.02 }, cold: { turns: 1, medianSeconds: 0.5 } },
+      },
+      today: { date: "2026-01-31", turns: 7, costUsd: 0.30000000000000004 },
+    },
+    ownRssBytes: 50_000_000,
     execution: undefined,
     problems: [],
     ...over,
@@ -48,8 +59,23 @@ test("the body is design.md's, with null where nothing is known", () => {
     queue: { waiting: 0, limit: 2 },
     sessions: { open: 4 },
     pool: { hits: 5, misses: 2 },
+    rss_bytes: 50_000_000,
+    first_token: {
+      ...{ turns: 3, median_ms: 24.4 },
+      by_start: { live: { turns: 2, median_ms: 20 }, cold: { turns: 1, median_ms: 500 } },
+    },
+    today: { date: "2026-01-31", turns: 7, cost_usd: 0.3 },
     execution: null,
   });
+});
+
+test.each([
+  ["all is known", facts({ problems: ["a problem"], execution: { enabled: true, sandbox: "b", problem: "p" } })],
+  ["nothing is known yet", facts({ pool: undefined, activity: undefined })],
+  ["claude is missing", claude({ usable: false, path: undefined, version: undefined, problem: "not found" })],
+])("the body is as documented when %s", (_, given) => {
+  const body = JSON.parse(JSON.stringify(renderHealth(given).body));
+  expect([...Value.Errors(Type.Object(HealthBody.properties, { additionalProperties: false }), body)]).toEqual([]);
 });
 
 describe("metrics", () => {
@@ -99,7 +125,7 @@ describe("metrics", () => {
   });
 
   test("every line is a comment or a sample", () => {
-    const text = renderMetrics(healthMetrics(facts(), 50_000_000));
+    const text = renderMetrics(healthMetrics(facts()));
     for (const line of text.trimEnd().split("\n")) {
       expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? -?\d+(\.\d+)?)$/);
     }
