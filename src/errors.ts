@@ -21,6 +21,7 @@ export const ERRORS = {
   not_found: { http: 404, retryable: false, exit: 1 },
   model_not_found: { http: 404, retryable: false, exit: 1 },
   method_not_allowed: { http: 405, retryable: false, exit: 64 },
+  request_timeout: { http: 408, retryable: true, exit: 75 },
   session_busy: { http: 409, retryable: false, exit: 75 },
   payload_too_large: { http: 413, retryable: false, exit: 65 },
   unsupported_media_type: { http: 415, retryable: false, exit: 65 },

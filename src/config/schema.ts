@@ -131,6 +131,13 @@ export const ConfigSchema = Type.Object({
     stallSeconds: whole(300, 10, DAY_SECONDS, {
       description: "A turn without a line from `claude` and without a running tool is ended after this long.",
     }),
+    bodySeconds: whole(30, 1, 3600, {
+      description:
+        "Time for a request's body to arrive, and a second more for every 64 KiB of a large one that have come; past it: 408.",
+    }),
+    idleConnectionSeconds: whole(120, 4, 255, {
+      description: "A connection on which nothing is asked, answered or streamed is closed after about this long.",
+    }),
     bodyMib: whole(32, 1, 1024, { description: "Largest request body in MiB, after `content-encoding` is undone." }),
   }),
   permissions: Type.Object({

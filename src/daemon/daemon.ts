@@ -112,8 +112,13 @@ export function startDaemon(options: DaemonOptions): Daemon {
     execution: executionFacts(executor),
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
-  const maxBodyBytes = config.limits.bodyMib * 1024 * 1024;
+  const bodyLimits = {
+    maxBodyBytes: config.limits.bodyMib * 1024 * 1024,
+    bodyTimeoutMs: config.limits.bodySeconds * 1000,
+  };
+  const idleSeconds = config.limits.idleConnectionSeconds;
   const calls = new Calls();
+  const streamEnded = (request: Request) => calls.streamEnded(request);
   const marker = { name: MARKER, value: instanceId };
   const sessionParts = {
     registry: host.sessions,
@@ -131,15 +136,16 @@ export function startDaemon(options: DaemonOptions): Daemon {
       log,
       now: Date.now,
       newId: createId,
-      keepOpen: () => undefined, // the listeners have no idle timeout
-      limits: { ...DEFAULT_FORMAT_LIMITS, maxBodyBytes },
+      streamEnded,
+      limits: { ...DEFAULT_FORMAT_LIMITS, ...bodyLimits },
     },
     archive: host.archive,
     sessions: {
       ...sessionParts,
       mayAnswer: async (request) => !(await isInsideSession(calls.callerOf(request), marker)),
       keepAliveMs: DEFAULT_FORMAT_LIMITS.keepAliveMs,
-      maxBodyBytes,
+      ...bodyLimits,
+      streamEnded,
     },
     code: {
       executor,
@@ -149,7 +155,8 @@ export function startDaemon(options: DaemonOptions): Daemon {
         return workspace === undefined ? undefined : host.resolveWorkspace(workspace);
       },
       log,
-      maxBodyBytes,
+      ...bodyLimits,
+      streamEnded,
     },
     system: {
       health,
@@ -165,6 +172,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       port,
       portKey,
       websocket: sockets.handlers,
+      idleSeconds,
       createFetch: (taken) =>
         createServe({
           app,
@@ -178,8 +186,9 @@ export function startDaemon(options: DaemonOptions): Daemon {
             origins: config.origins,
             allowedOrigins: origins.entries,
             proxies: config.proxies,
-            maxBodyBytes,
+            maxBodyBytes: bodyLimits.maxBodyBytes,
           }),
+          idleSeconds,
           liveness: () => livenessResponse(health()),
         }),
     });

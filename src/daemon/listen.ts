@@ -20,6 +20,8 @@ export interface ListenOptions {
   /** Called with the port that was taken, before the first request can arrive. */
   createFetch(port: number): Fetch;
   websocket: WebSocketHandler<SocketData>;
+  /** Silence after which a connection is closed that has no request being answered. */
+  idleSeconds: number;
 }
 
 export interface Listener {
@@ -41,14 +43,18 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
-function serve(hostname: string, port: number, { createFetch, websocket }: ListenOptions): Server<SocketData> {
+function serve(
+  hostname: string,
+  port: number,
+  { createFetch, websocket, idleSeconds }: ListenOptions,
+): Server<SocketData> {
   let handler: Fetch | undefined;
   const server = Bun.serve<SocketData>({
     hostname,
     port,
     reusePort: false,
-    // A turn may be silent for minutes; Bun would cut it after 10 seconds.
-    idleTimeout: 0,
+    // Lifted while a request is answered (serve.ts): a turn may be silent for minutes. Headers have 12 s, which is Bun's.
+    idleTimeout: idleSeconds,
     // Bun's error page shows source and working directory.
     development: false,
     maxRequestBodySize: MAX_REQUEST_BYTES,

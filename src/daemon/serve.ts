@@ -15,13 +15,22 @@ export interface ServeDeps {
   calls: Calls;
   rules: GateRules;
   log: Logger;
+  /** Silence after which a connection is closed that has no request being answered. */
+  idleSeconds: number;
   /** The constant answer of `/health`, the one thing that any Host may ask. */
   liveness(): Response;
 }
 
+/** Of the server's own request, which the routed one may be a copy of. */
+interface CallFacts {
+  caller(): Connected | undefined;
+  /** Gives the connection its idle timeout back; only has an effect until the answer is out. */
+  mayIdle(): void;
+}
+
 /** The calls that are being answered, and who made them. Kept beside requests, because a mended one is a copy. */
 export class Calls {
-  readonly #callers = new WeakMap<Request, () => Connected | undefined>();
+  readonly #known = new WeakMap<Request, CallFacts>();
   #answering = 0;
 
   /** Calls whose answer has not begun. */
@@ -31,15 +40,16 @@ export class Calls {
 
   /** Looked up when asked for: few rules need it. */
   callerOf(request: Request): Connected | undefined {
-    return this.#callers.get(request)?.();
+    return this.#known.get(request)?.caller();
   }
 
-  async answer(
-    request: Request,
-    caller: () => Connected | undefined,
-    work: () => Promise<Response>,
-  ): Promise<Response> {
-    this.#callers.set(request, caller);
+  /** A streamed answer is out: from here on its connection may be closed for silence. */
+  streamEnded(request: Request): void {
+    this.#known.get(request)?.mayIdle();
+  }
+
+  async answer(request: Request, facts: CallFacts, work: () => Promise<Response>): Promise<Response> {
+    this.#known.set(request, facts);
     this.#answering += 1;
     try {
       return await work();
@@ -55,6 +65,12 @@ function withHeaders(response: Response, headers: Readonly<Record<string, string
     if (!response.headers.has(name)) response.headers.set(name, DEFAULT_HEADERS[name] ?? "");
   }
   return response;
+}
+
+/** Whether the answer goes on after its handler has returned; such a one ends with `Calls.streamEnded`. */
+function isStream({ headers }: Response): boolean {
+  const type = headers.get("content-type") ?? "";
+  return type.startsWith("text/event-stream") || type.startsWith("application/x-ndjson");
 }
 
 /** Both ends of a request's connection; undefined once it is gone. `request` must be the server's own. */
@@ -108,6 +124,7 @@ export function createServe(deps: ServeDeps): Fetch {
       return refuse(request, decision.error, decision.headers);
     }
     if (decision.kind === "preflight") return withHeaders(new Response(null, { status: 204 }), decision.headers);
+    const mayIdle = () => server.timeout(request, deps.idleSeconds);
     try {
       const routed = mended(request, (request.headers.get("host") ?? "").toLowerCase());
       if (!routed) {
@@ -119,9 +136,14 @@ export function createServe(deps: ServeDeps): Fetch {
         const refusal = await sockets.upgrade(request, server);
         return refusal && withHeaders(refusal, decision.headers);
       }
+      // While it is answered silence is no fault: a turn may take long, and the time of the body is its reader's to bound.
+      server.timeout(request, 0);
       const caller = () => connected(request, server);
-      return withHeaders(await calls.answer(routed, caller, () => app.handle(routed)), decision.headers);
+      const response = await calls.answer(routed, { caller, mayIdle }, () => app.handle(routed));
+      if (!isStream(response)) mayIdle();
+      return withHeaders(response, decision.headers);
     } catch (thrown) {
+      mayIdle();
       log.error("request failed", {
         error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
       });

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Elysia } from "elysia";
 import { createSessionRoutes } from "../../src/api/sessions/routes.ts";
+import { DEFAULT_FORMAT_LIMITS } from "../../src/api/shared/format.ts";
 import { createSocketRoutes } from "../../src/api/ws/routes.ts";
 import { createSocketServer, type SocketData, type SocketServer } from "../../src/api/ws/server.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
@@ -90,7 +91,7 @@ export async function startCodeApi(options: SessionsOptions = {}): Promise<CodeA
   const registry = async () => sessions.registry;
   const shared = { registry, mayAnswer: () => self.mayAnswer, deniedPaths: [], log: quietLogger };
   const app = new Elysia({ normalize: false })
-    .use(createSessionRoutes({ ...shared, keepAliveMs: 10_000, maxBodyBytes: 32 * 1024 * 1024 }))
+    .use(createSessionRoutes({ ...shared, ...DEFAULT_FORMAT_LIMITS, streamEnded: () => {} }))
     .use(createSocketRoutes());
   const sockets = createSocketServer(shared);
   const server = Bun.serve<SocketData>({

@@ -138,7 +138,7 @@ export function createDeps(runner: ScriptedRunner, limits: Partial<FormatLimits>
     log: createLogger({ level: "error", timestamps: false, write: () => {} }),
     now: () => 1_700_000_000_000,
     newId: (prefix) => `${prefix}1`,
-    keepOpen: () => {},
+    streamEnded: () => {},
     limits: { ...DEFAULT_FORMAT_LIMITS, ...limits },
   };
 }

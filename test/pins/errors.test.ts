@@ -15,6 +15,7 @@ test("status, retry and exit code of every error", () => {
     "not_found 404 false 1",
     "model_not_found 404 false 1",
     "method_not_allowed 405 false 64",
+    "request_timeout 408 true 75",
     "session_busy 409 false 75",
     "payload_too_large 413 false 65",
     "unsupported_media_type 415 false 65",

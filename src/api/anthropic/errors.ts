@@ -27,6 +27,7 @@ export const WIRE_ERRORS = {
   not_found: { status: 404, type: "not_found_error" },
   model_not_found: { status: 404, type: "not_found_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
+  request_timeout: { status: 408, type: "timeout_error" },
   session_busy: { status: 409, type: "conflict_error" },
   payload_too_large: { status: 413, type: "request_too_large" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },

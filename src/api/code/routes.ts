@@ -21,6 +21,9 @@ export interface CodeDeps {
   resolveDirectory(place: { workspace?: string; sessionId?: string }): Promise<string | undefined>;
   log: Logger;
   maxBodyBytes: number;
+  bodyTimeoutMs: number;
+  /** Called when a stream is out: only then may the server close its connection for silence again. */
+  streamEnded(request: Request): void;
 }
 
 /** A comment line after this long without output keeps proxies from closing the stream. */
@@ -80,7 +83,7 @@ function executorOf(deps: CodeDeps): Executor {
 
 async function execute(deps: CodeDeps, exchange: Exchange): Promise<Response> {
   const executor = executorOf(deps);
-  const { value } = await readJsonBody(exchange.request, { maxBodyBytes: deps.maxBodyBytes });
+  const { value } = await readJsonBody(exchange.request, deps);
   const { place, stream, ...execution } = toExecution(value, deps.rules);
   const workspace = await deps.resolveDirectory(place);
   const events = executor.run({ ...execution, workspace, signal: exchange.abort.signal });
@@ -88,7 +91,7 @@ async function execute(deps: CodeDeps, exchange: Exchange): Promise<Response> {
   const first = await events.next();
   if (first.done || first.value.type !== "start") throw new Error("a run began without start");
   const { sandboxed } = first.value;
-  if (stream) return streamRun(exchange, events, first.value, sandboxed);
+  if (stream) return streamRun(deps, exchange, events, first.value, sandboxed);
   for await (const event of events) {
     if (event.type === "end") return jsonResponse(exchange, toExecutionObject(event.result, sandboxed));
   }
@@ -98,7 +101,13 @@ async function execute(deps: CodeDeps, exchange: Exchange): Promise<Response> {
 type Events = AsyncGenerator<ExecutionEvent, void, undefined>;
 
 /** Events at the pace of the reader: the run's output waits, bounded by what is kept of it. */
-function streamRun(exchange: Exchange, events: Events, start: ExecutionEvent, sandboxed: boolean): Response {
+function streamRun(
+  deps: CodeDeps,
+  exchange: Exchange,
+  events: Events,
+  start: ExecutionEvent,
+  sandboxed: boolean,
+): Response {
   const bytes = new TextEncoder();
   let ticker: ReturnType<typeof setInterval>;
   const body = new ReadableStream<Uint8Array>(
@@ -120,6 +129,7 @@ function streamRun(exchange: Exchange, events: Events, start: ExecutionEvent, sa
         }
         clearInterval(ticker);
         controller.close();
+        deps.streamEnded(exchange.request);
       },
       async cancel() {
         clearInterval(ticker);

@@ -14,6 +14,7 @@ const FAILED_CODES = {
   not_found: "server_error",
   model_not_found: "invalid_prompt",
   method_not_allowed: "server_error",
+  request_timeout: "server_error",
   session_busy: "server_error",
   payload_too_large: "invalid_prompt",
   unsupported_media_type: "invalid_prompt",

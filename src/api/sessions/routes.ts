@@ -50,6 +50,9 @@ export interface SessionsApiDeps {
   deniedPaths: readonly string[];
   keepAliveMs: number;
   maxBodyBytes: number;
+  bodyTimeoutMs: number;
+  /** Called when a stream is out: only then may the server close its connection for silence again. */
+  streamEnded(request: Request): void;
   log: Logger;
 }
 
@@ -321,14 +324,17 @@ function throwFailure(turn: TurnRecord): TurnRecord {
 function eventResponse(
   deps: SessionsApiDeps,
   exchange: Exchange,
-  options: Omit<EventStreamOptions, "keepAliveMs">,
+  options: Omit<EventStreamOptions, "keepAliveMs" | "ended">,
 ): Response {
-  return new Response(streamEvents({ ...options, keepAliveMs: deps.keepAliveMs }), {
-    headers: {
-      "content-type": SSE_CONTENT_TYPE,
-      "cache-control": "no-cache",
-      "x-accel-buffering": "no",
-      ...baseHeaders(exchange),
+  return new Response(
+    streamEvents({ ...options, keepAliveMs: deps.keepAliveMs, ended: () => deps.streamEnded(exchange.request) }),
+    {
+      headers: {
+        "content-type": SSE_CONTENT_TYPE,
+        "cache-control": "no-cache",
+        "x-accel-buffering": "no",
+        ...baseHeaders(exchange),
+      },
     },
-  });
+  );
 }

@@ -15,6 +15,8 @@ export interface EventStreamOptions {
   isLast(frame: EventFrame): boolean;
   /** Called once, when the stream has ended or the reader is gone; true in the latter case. */
   closed(gone: boolean): void;
+  /** Called when the last frame has gone to the socket. */
+  ended(): void;
 }
 
 /** Of frames that wait for the socket. A single larger frame passes when nothing else waits. */
@@ -101,7 +103,10 @@ export function streamEvents(options: EventStreamOptions): ReadableStream<Uint8A
           wakeReplay = undefined;
           if (!ended && subscription === undefined) subscribe();
         }
-        if (ended && pending === "") controller.close();
+        if (ended && pending === "") {
+          controller.close();
+          options.ended();
+        }
       },
       cancel: () => end(true),
     },

@@ -1,7 +1,7 @@
 /**
  * Reads a JSON body as clients really send it, whatever its content type (the gate has already refused a browser's other ones),
  * gzip or zstd. The size bound holds for what arrives and for what it inflates to; what is too big is refused while it
- * is read, never kept.
+ * is read, never kept. A body that does not arrive in time is refused, and its connection closed.
  */
 import { gunzip, zstdDecompress } from "node:zlib";
 import { DaemonError } from "../../errors.ts";
@@ -15,18 +15,28 @@ export interface JsonBody {
 /** Deeper than any schema or tool argument in use; keeps every recursive reader of the value off the stack's end. */
 export const MAX_DEPTH = 500;
 const MIB = 1024 * 1024;
+/** The slowest that a large body may come: a second more for each of these. */
+const BYTES_PER_SECOND = 64 * 1024;
+/** Up to here a body whose length is known is taken in one piece, without counting what has come of it. */
+const WHOLE_BYTES = MIB;
 
 /** What an empty body is answered with. */
 export const NO_BODY = "The request has no body. Send a JSON object.";
 
+export interface BodyLimits {
+  maxBodyBytes: number;
+  /** Time for a body to arrive; every 64 KiB of it that have come give a large one a second more. */
+  bodyTimeoutMs: number;
+}
+
 /**
  * The body as an object. Throws `invalid_request` (empty, not UTF-8, not JSON, not an object, too deep),
- * `payload_too_large` or `unsupported_media_type`.
+ * `payload_too_large`, `unsupported_media_type` or `request_timeout`.
  */
-export async function readJsonBody(request: Request, options: { maxBodyBytes: number }): Promise<JsonBody> {
-  const { maxBodyBytes } = options;
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonBody> {
+  const { maxBodyBytes } = limits;
   const encoding = request.headers.get("content-encoding")?.trim().toLowerCase() ?? "";
-  const received = await readBytes(request, maxBodyBytes);
+  const received = await readInTime(request, limits);
   if (received.byteLength === 0) throw new DaemonError("invalid_request", NO_BODY);
   const bytes = await decodeContent(received, encoding, maxBodyBytes);
   const value = parseObject(bytes);
@@ -84,21 +94,46 @@ function tooLarge(maxBytes: number): DaemonError {
   );
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const announced = request.headers.get("content-length");
-  if (announced !== null) {
-    if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
-    return new Uint8Array(await request.arrayBuffer());
+/** What has come of a body so far, in bytes. */
+interface Progress {
+  received: number;
+}
+
+/** Without this a client that stalls in the middle of its body would hold the connection for good. */
+async function readInTime(request: Request, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): Promise<Uint8Array> {
+  const progress: Progress = { received: 0 };
+  const { promise: tooLate, reject } = Promise.withResolvers<never>();
+  const allowedMs = () => bodyTimeoutMs + (progress.received / BYTES_PER_SECOND) * 1000;
+  const startedAt = performance.now();
+  let timer = setTimeout(check, bodyTimeoutMs);
+  function check(): void {
+    const leftMs = allowedMs() - (performance.now() - startedAt);
+    if (leftMs > 0) {
+      timer = setTimeout(check, leftMs);
+      return;
+    }
+    const message = `The request body did not arrive within ${Math.round(allowedMs() / 1000)} seconds. Send it again, all at once.`;
+    reject(new DaemonError("request_timeout", message));
   }
+  try {
+    return await Promise.race([readBytes(request, maxBodyBytes, progress), tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readBytes(request: Request, maxBytes: number, progress: Progress): Promise<Uint8Array> {
+  const announced = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (announced > maxBytes) throw tooLarge(maxBytes);
+  if (announced <= WHOLE_BYTES) return new Uint8Array(await request.arrayBuffer());
   if (!request.body) return new Uint8Array();
   const parts: Uint8Array[] = [];
-  let length = 0;
   for await (const part of request.body) {
-    length += part.byteLength;
-    if (length > maxBytes) throw tooLarge(maxBytes);
+    progress.received += part.byteLength;
+    if (progress.received > maxBytes) throw tooLarge(maxBytes);
     parts.push(part);
   }
-  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, length);
+  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts, progress.received);
 }
 
 async function decodeContent(bytes: Uint8Array, encoding: string, maxBytes: number): Promise<Uint8Array> {

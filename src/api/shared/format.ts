@@ -37,14 +37,16 @@ export interface FormatDeps {
   now(): number;
   /** A fresh id with this prefix, e.g. `chatcmpl-`. */
   newId(prefix: string): string;
-  /** Lifts the server's idle timeout for this request: a turn may be silent for minutes. */
-  keepOpen(request: Request): void;
+  /** Called when a streamed answer is out: only then may the server close its connection for silence again. */
+  streamEnded(request: Request): void;
   limits: FormatLimits;
 }
 
 export interface FormatLimits {
   /** Most bytes of a request body, after content-encoding is undone. */
   maxBodyBytes: number;
+  /** Time for a body to arrive, before what its size adds. */
+  bodyTimeoutMs: number;
   /** After `turn-start`, headers wait this long for the model's first word, so that an early failure has a status. */
   commitAfterMs: number;
   /** Silence after which a format's keepalive is sent. */
@@ -53,6 +55,7 @@ export interface FormatLimits {
 
 export const DEFAULT_FORMAT_LIMITS: FormatLimits = {
   maxBodyBytes: 32 * 1024 * 1024,
+  bodyTimeoutMs: 30_000,
   commitAfterMs: 10_000,
   keepAliveMs: 12_000,
 };

@@ -22,6 +22,7 @@ export const WIRE_ERRORS = {
   not_found: client(404, "not_found"),
   model_not_found: client(404, "model_not_found"),
   method_not_allowed: client(405, "method_not_allowed"),
+  request_timeout: client(408, "request_timeout"),
   session_busy: client(409, "session_busy"),
   payload_too_large: client(413, "request_too_large"),
   unsupported_media_type: client(415, "unsupported_media_type"),

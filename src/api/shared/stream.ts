@@ -17,7 +17,7 @@ const MAX_PENDING_CHARS = 64 * 1024;
 type Step = IteratorResult<TurnEvent, unknown>;
 type TurnStart = Extract<TurnEvent, { type: "turn-start" }>;
 type ModelStart = Extract<TurnEvent, { type: "model-start" }>;
-type PumpDeps = Pick<FormatDeps, "runner" | "limits" | "log" | "keepOpen">;
+type PumpDeps = Pick<FormatDeps, "runner" | "limits" | "log" | "streamEnded">;
 
 /** Carries out the turn and gives its whole result. Throws what the turn throws. */
 export async function collectTurn(
@@ -26,7 +26,6 @@ export async function collectTurn(
   turn: TurnTranslation,
   retry: RetryInfo,
 ): Promise<TurnResult> {
-  deps.keepOpen(exchange.request);
   return collect(deps.runner(toRequest(exchange, turn, retry)));
 }
 
@@ -43,7 +42,6 @@ export async function streamTurn(
   retry: RetryInfo,
   createEncoder: (start: TurnStart, model: ModelStart | undefined) => Encoder,
 ): Promise<Response> {
-  deps.keepOpen(exchange.request);
   const events = deps.runner(toRequest(exchange, turn, retry))[Symbol.asyncIterator]();
   const first = await events.next();
   if (first.done || first.value.type !== "turn-start") throw new Error("a turn began without turn-start");
@@ -175,7 +173,10 @@ function pump({ deps, exchange, encoder, events, opening, next }: PumpOptions): 
           wakeProducer?.();
           wakeProducer = undefined;
         }
-        if (finished && pending === "") controller.close();
+        if (finished && pending === "") {
+          controller.close();
+          deps.streamEnded(exchange.request);
+        }
       },
       cancel: stop,
     },

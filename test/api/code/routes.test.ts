@@ -30,6 +30,8 @@ beforeAll(async () => {
     },
     log: createLogger({ level: "error", timestamps: false }),
     maxBodyBytes: 1024 * 1024,
+    bodyTimeoutMs: 30_000,
+    streamEnded: () => {},
   });
   server = Bun.serve({ port: 0, hostname: "127.0.0.1", idleTimeout: 0, fetch: (request) => app.handle(request) });
 });

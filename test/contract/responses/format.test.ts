@@ -45,6 +45,7 @@ describeFormat({
     not_found: 404,
     model_not_found: 404,
     method_not_allowed: 405,
+    request_timeout: 408,
     session_busy: 409,
     payload_too_large: 413,
     unsupported_media_type: 415,
