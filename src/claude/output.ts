@@ -1,5 +1,6 @@
 /** stdout of one claude: read chunk by chunk, so that what nobody takes stays in the pipe and claude waits. */
 import { createLineFramer } from "./framing.ts";
+import { paced } from "./pace.ts";
 
 export interface OutputOptions {
   stream: ReadableStream<Uint8Array>;
@@ -40,10 +41,11 @@ export class ClaudeOutput {
   async #read(): Promise<number> {
     const framer = createLineFramer(this.#options.maxLineBytes);
     const reader = this.#options.stream.getReader();
+    const read = paced(() => reader.read());
     try {
       for (;;) {
         if (this.#paused) await this.whileReading();
-        const { value, done } = await reader.read();
+        const { value, done } = await read();
         if (done) return framer.pendingBytes;
         for (const line of framer.push(value)) this.#options.line(line);
       }
