@@ -21,6 +21,7 @@ import { createExecution, executeRules, executionFacts } from "./execution.ts";
 import { isInsideSession } from "./inside-session.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
+import { createRefusals } from "./refusals.ts";
 import { Calls, connected, createServe } from "./serve.ts";
 
 export interface DaemonOptions {
@@ -101,6 +102,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     createChanges,
     log,
   });
+  const refusals = createRefusals({ log, now: () => performance.now() });
   const health = (): HealthFacts => ({
     uptimeSeconds: (performance.now() - startedAt) / 1000,
     stopping,
@@ -110,6 +112,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     activity: host.activity(),
     ownRssBytes: process.memoryUsage.rss(),
     execution: executionFacts(executor),
+    refused: refusals.facts(),
     problems: [origins.problem(), workspaces.problem(), host.problem()].filter((problem) => problem !== undefined),
   });
   const bodyLimits = {
@@ -178,6 +181,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
           app,
           sockets,
           calls,
+          refusals,
           log,
           rules: createGateRules({
             port: taken,

@@ -7,6 +7,7 @@ import type { Logger } from "../log.ts";
 import { DEFAULT_HEADERS, decide, type GateRules } from "../security/gate.ts";
 import type { Connected } from "./inside-session.ts";
 import type { Fetch } from "./listen.ts";
+import type { Refusals } from "./refusals.ts";
 import { routePath, splitUrl } from "./route-path.ts";
 
 export interface ServeDeps {
@@ -14,6 +15,7 @@ export interface ServeDeps {
   sockets: SocketServer;
   calls: Calls;
   rules: GateRules;
+  refusals: Refusals;
   log: Logger;
   /** Silence after which a connection is closed that has no request being answered. */
   idleSeconds: number;
@@ -100,10 +102,12 @@ function mended(request: Request, host: string): Request | undefined {
 
 /** The handler of one listener. Never rejects. */
 export function createServe(deps: ServeDeps): Fetch {
-  const { app, sockets, calls, rules, log } = deps;
+  const { app, sockets, calls, rules, refusals, log } = deps;
+  const render = (request: Request, error: DaemonError, headers: Readonly<Record<string, string>>) =>
+    withHeaders(app.refuse(roughPath(request.url), request.headers, error), headers);
   const refuse = (request: Request, error: DaemonError, headers: Readonly<Record<string, string>>) => {
-    log.debug("refused", { code: error.code, method: request.method });
-    return withHeaders(app.refuse(roughPath(request.url), request.headers, error), headers);
+    refusals.add(request, error);
+    return render(request, error, headers);
   };
   return async (request, server) => {
     const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -147,7 +151,7 @@ export function createServe(deps: ServeDeps): Fetch {
       log.error("request failed", {
         error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
       });
-      return refuse(request, toDaemonError(thrown), decision.headers);
+      return render(request, toDaemonError(thrown), decision.headers);
     }
   };
 }

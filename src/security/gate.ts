@@ -167,6 +167,7 @@ export function decide(request: GateRequest, rules: GateRules): GateDecision {
       new DaemonError(
         "invalid_request",
         `The request came through a proxy (${forwarding}) that the daemon does not know. Call it directly, or name the proxy's address under proxies in its config.`,
+        { detail: { reason: "unknown_proxy" } },
       ),
     );
   }

@@ -29,6 +29,12 @@ export interface ActivityFacts {
   today: DayUsage;
 }
 
+/** Requests that the gate refused since the start. */
+export interface RefusalFacts {
+  byReason: Readonly<Record<string, number>>;
+  last: { reason: string; message: string; secondsAgo: number } | undefined;
+}
+
 export interface HealthFacts {
   uptimeSeconds: number;
   stopping: boolean;
@@ -42,6 +48,7 @@ export interface HealthFacts {
   ownRssBytes: number;
   /** Whether code can be run (`/v1/code/execute`); undefined until it has been looked at. */
   execution: ExecutionFacts | undefined;
+  refused: RefusalFacts;
   /** Other things that do not work as configured. */
   problems: readonly string[];
 }
@@ -86,6 +93,7 @@ export function renderHealth(facts: HealthFacts): { status: number; body: unknow
     first_token: renderFirstTokens(facts.activity),
     today: renderToday(facts.activity),
     execution: renderExecution(facts.execution),
+    refused: renderRefusals(facts.refused),
     ...(facts.problems.length === 0 ? {} : { problems: facts.problems }),
   };
   return { status: status === "unavailable" ? 503 : 200, body };
@@ -113,6 +121,16 @@ function renderExecution(execution: ExecutionFacts | undefined) {
   if (execution === undefined) return null;
   const { enabled, sandbox, problem } = execution;
   return { enabled, sandbox: sandbox ?? null, ...(problem === undefined ? {} : { problem }) };
+}
+
+function renderRefusals({ byReason, last }: RefusalFacts) {
+  return {
+    total: Object.values(byReason).reduce((sum, count) => sum + count, 0),
+    by_reason: byReason,
+    ...(last && {
+      last: { reason: last.reason, message: last.message, seconds_ago: Math.floor(last.secondsAgo) },
+    }),
+  };
 }
 
 /** The same facts as metrics. */
@@ -146,6 +164,12 @@ export function healthMetrics(facts: HealthFacts): MetricFamily[] {
     gauge("queue_waiting", "Requests that wait for a process.", pool?.queue.waiting ?? 0),
     gauge("queue_limit", "Most requests that may wait.", pool?.queue.limit ?? 0),
     gauge("sessions_open", "Open sessions.", facts.openSessions),
+    {
+      name: "claude_code_daemon_refused_total",
+      help: "Requests refused before routing, by reason.",
+      type: "counter",
+      samples: Object.entries(facts.refused.byReason).map(([reason, value]) => ({ labels: { reason }, value })),
+    },
     {
       name: "claude_code_daemon_pool_starts_total",
       help: "New conversations by whether a booted process was there for them.",

@@ -54,6 +54,20 @@ export const HealthBody = Type.Object({
     }),
     "Kept over restarts.",
   ),
+  refused: Type.Object(
+    {
+      total: count(),
+      by_reason: Type.Record(Type.String(), count()),
+      last: Type.Optional(
+        Type.Object({
+          reason: Type.String(),
+          message: Type.String({ description: "What to do if it should have been let in." }),
+          seconds_ago: count(),
+        }),
+      ),
+    },
+    { description: "Requests refused since the start, by Host, Origin, proxy, method or kind of body." },
+  ),
   execution: orNull(
     Type.Object({
       enabled: Type.Boolean(),

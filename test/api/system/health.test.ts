@@ -28,6 +28,10 @@ function facts(over: Partial<HealthFacts> = {}): HealthFacts {
     },
     ownRssBytes: 50_000_000,
     execution: undefined,
+    refused: {
+      byReason: { origin_not_allowed: 2, misdirected: 1 },
+      last: { reason: "misdirected", message: "Use http://127.0.0.1:8080.", secondsAgo: 3.5 },
+    },
     problems: [],
     ...over,
   };
@@ -65,6 +69,10 @@ test("the body is design.md's, with null where nothing is known", () => {
       by_start: { live: { turns: 2, median_ms: 20 }, cold: { turns: 1, median_ms: 500 } },
     },
     today: { date: "2026-01-31", turns: 7, cost_usd: 0.3 },
+    refused: {
+      ...{ total: 3, by_reason: { origin_not_allowed: 2, misdirected: 1 } },
+      last: { reason: "misdirected", message: "Use http://127.0.0.1:8080.", seconds_ago: 3 },
+    },
     execution: null,
   });
 });
