@@ -263,6 +263,19 @@ export function describeFormat(format: FormatUnderTest): void {
       expect(format.terminators(raw)).toEqual({ count: 1, last: true });
     });
 
+    test("a typo within claude_code, which may have been meant to limit an agent, is named in the same header", async () => {
+      runner.play((request) => [
+        turnStart({ ignored: request.unsupported }),
+        modelStart,
+        ...text("t", "Hi"),
+        turnEnd(),
+      ]);
+      const extension = { permision_mode: "plan", strict: null, workspace: "/x" };
+      const response = await send(format.body(false, { claude_code: extension }));
+      expect(response.headers.get("x-claude-code-ignored")).toBe("claude_code.permision_mode");
+      await response.text();
+    });
+
     test("parameters that are not honoured are named in a header; strict reaches the runner", async () => {
       const { name, value } = format.unsupported;
       runner.play((request) => {

@@ -11,6 +11,19 @@ const MAX_APPEND_CHARS = 100_000;
 const MAX_TOOLS = 256;
 const MAX_TURNS = 1000;
 
+/** What the `claude_code` object of a request may have. */
+export const EXTENSION_FIELDS = [
+  "workspace",
+  "session_id",
+  "permission_mode",
+  "allowed_tools",
+  "disallowed_tools",
+  "append_system_prompt",
+  "max_turns",
+  "expand",
+  "strict",
+];
+
 type Fields = Record<string, unknown>;
 
 function readString(fields: Fields, key: string, maxChars = MAX_STRING_CHARS): string | undefined {
@@ -57,7 +70,7 @@ function readMaxTurns(fields: Fields): number | undefined {
 
 /**
  * Reads the `claude_code` object of a request, and `x-claude-code-workspace` / `x-claude-code-session` where the object
- * does not say otherwise. Unknown keys are ignored; throws `invalid_request` naming a wrong one.
+ * does not say otherwise. Unknown keys are reported by `findUnsupported`; throws `invalid_request` naming a wrong one.
  */
 export function readExtensions(value: unknown, headers: Headers): ClaudeCodeOptions {
   if (value !== undefined && value !== null && (typeof value !== "object" || Array.isArray(value))) {

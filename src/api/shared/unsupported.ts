@@ -1,4 +1,5 @@
 /** Which fields of a body nothing here honours. */
+import { EXTENSION_FIELDS } from "./extensions.ts";
 
 /** Names in the header and in a strict refusal; more are of no use to anyone. */
 const MAX_UNSUPPORTED = 32;
@@ -11,12 +12,21 @@ export interface KnownFields {
   neutral?: ReadonlyMap<string, (value: unknown) => boolean>;
 }
 
-/** The client's names of what it sent in vain, `prefix` before each; null counts as absent. */
+const EXTENSIONS: KnownFields = { silent: new Set(EXTENSION_FIELDS) };
+
+/**
+ * The client's names of what it sent in vain, `prefix` before each; null counts as absent. A typo within `claude_code` is
+ * one of them: it may have been meant to limit an agent.
+ */
 export function findUnsupported(body: object, known: KnownFields, prefix = ""): string[] {
   const names: string[] = [];
   for (const [name, value] of Object.entries(body)) {
     if (known.silent.has(name) || value === null || value === undefined || known.neutral?.get(name)?.(value)) continue;
     if (names.length < MAX_UNSUPPORTED) names.push(prefix + name.slice(0, MAX_NAME_CHARS));
+  }
+  const extensions = "claude_code" in body ? body.claude_code : undefined;
+  if (prefix === "" && typeof extensions === "object" && extensions !== null) {
+    names.push(...findUnsupported(extensions, EXTENSIONS, "claude_code."));
   }
   return names;
 }
