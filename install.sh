@@ -224,7 +224,7 @@ build() {
   (
     cd "$source"
     export BUN_INSTALL_CACHE_DIR="$CACHE/packages"
-    "$BUN" install --frozen-lockfile --production --ignore-scripts --silent &&
+    "$BUN" install --frozen-lockfile --production --ignore-scripts &&
       "$BUN" bin/build.ts --outfile="$SCRATCH/claude-code-daemon" --version="$version"
   ) >"$SCRATCH/build.log" 2>&1 || {
     sed 's/^/  /' "$SCRATCH/build.log" >&2
@@ -390,6 +390,8 @@ main() {
     esac
   done
   HERE=$(cd "$(dirname "$0")" && pwd)
+  # Bun and Node bring a list of authorities of their own; a company's proxy is known to the system's.
+  export NODE_USE_SYSTEM_CA="${NODE_USE_SYSTEM_CA:-1}"
   # XDG says that relative values are to be ignored.
   case ${XDG_CACHE_HOME:-} in /*) CACHE=$XDG_CACHE_HOME ;; *) CACHE=$HOME/.cache ;; esac
   CACHE=$CACHE/claude-code-daemon

@@ -2,7 +2,7 @@
  * A fresh machine for install.sh: only the named tools on PATH, an empty home, an ordinary user (`nobody` where the tests
  * run as root), a copy of the sources as a clone has them.
  */
-import { chmod, chown, mkdir, symlink } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createTmpDir } from "../support/tmp-dir.ts";
 
@@ -75,13 +75,13 @@ export async function createMachine(tools: string, options: { without?: string }
 }
 
 /** The files git knows or would add: what a clone of this state holds. */
-async function copySources(to: string): Promise<void> {
+export async function copySources(to: string): Promise<void> {
   const listed = Bun.spawnSync(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
   if (listed.exitCode !== 0) throw new Error("git ls-files failed");
   for (const path of listed.stdout.toString().split("\0")) {
-    const file = Bun.file(ROOT + path);
-    if (path === "" || !(await file.exists())) continue;
+    if (path === "" || !(await Bun.file(ROOT + path).exists())) continue;
     await mkdir(dirname(`${to}/${path}`), { recursive: true });
-    await Bun.write(`${to}/${path}`, file);
+    // With its mode: people run ./install.sh.
+    await copyFile(ROOT + path, `${to}/${path}`);
   }
 }
