@@ -76,18 +76,34 @@ const MIGRATIONS: readonly string[] = [
 
 export const SCHEMA_VERSION: number = MIGRATIONS.length;
 
-/** Brings an open file up to date. Throws `unsupported` where a newer daemon wrote it: it is left as it is. */
+/**
+ * The oldest schema whose daemons can go on with a file of this one, kept in the file as `application_id`: who goes back
+ * to an older daemon keeps the sessions. It stays where it is when a step only adds tables or columns that a daemon of
+ * the old schema may leave empty; a step that changes or removes something raises it to `MIGRATIONS.length`.
+ */
+const USABLE_FROM_SCHEMA = 2;
+
+function pragma(database: Database, name: "user_version" | "application_id"): number {
+  return database.query<Record<string, number>, []>(`PRAGMA ${name}`).get()?.[name] ?? 0;
+}
+
+/**
+ * Brings an open file up to date. Throws `unsupported` (exit 78) where a newer daemon wrote it so that this one cannot go
+ * on with it: it is left as it is.
+ */
 export function migrate(database: Database): void {
-  const row = database.query<{ user_version: number }, []>("PRAGMA user_version").get();
-  const found = row?.user_version ?? 0;
+  const found = pragma(database, "user_version");
   if (found > SCHEMA_VERSION) {
+    const usableFrom = pragma(database, "application_id") || found;
+    if (usableFrom <= SCHEMA_VERSION) return;
     throw new DaemonError(
       "unsupported",
       `The daemon's state was written by a newer version (schema ${found}, this one knows ${SCHEMA_VERSION}). ` +
         "Update claude-code-daemon, or start it with another state directory.",
+      { detail: { exit: 78 } },
     );
   }
-  if (found === SCHEMA_VERSION) {
+  if (found === SCHEMA_VERSION && pragma(database, "application_id") === USABLE_FROM_SCHEMA) {
     database.run(USAGE_TABLE);
     return;
   }
@@ -95,5 +111,6 @@ export function migrate(database: Database): void {
     for (const step of MIGRATIONS.slice(found)) database.run(step);
     database.run(USAGE_TABLE);
     database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    database.run(`PRAGMA application_id = ${USABLE_FROM_SCHEMA}`);
   })();
 }

@@ -165,14 +165,23 @@ test("the file and its directory are the user's alone, whatever the umask", asyn
   }
 });
 
-test("a file of a newer version is refused and left as it was", async () => {
+test("a file of a newer version is refused and left as it was, unless it says that this one can go on with it", async () => {
   const path = temporaryFile();
   await open(path).close();
   const { Database } = await import("bun:sqlite");
-  const raw = new Database(path);
-  raw.run("PRAGMA user_version = 999");
-  raw.close();
-  expect(() => open(path)).toThrow(/newer version \(schema 999/);
+  const change = (statement: string) => {
+    const raw = new Database(path);
+    raw.run(statement);
+    raw.close();
+  };
+  change("PRAGMA user_version = 999");
+  const newer = open(path);
+  await newer.close();
+
+  change("PRAGMA application_id = 999");
+  const refused = () => open(path);
+  expect(refused).toThrow(/newer version \(schema 999/);
+  expect(refused).toThrow(expect.objectContaining({ detail: { exit: 78 } }));
   expect(readdirSync(join(path, "..")).filter((name) => name.includes("damaged"))).toEqual([]);
 });
 
