@@ -2,7 +2,7 @@
  * Finds the user's own `claude` and says what it can do. Absolute and resolved before it runs, never from a relative PATH
  * entry, never from a place that somebody else can write to.
  */
-import { constants } from "node:fs";
+import { accessSync, constants, realpathSync, type Stats, statSync } from "node:fs";
 import { access, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { DaemonError } from "../errors.ts";
@@ -13,6 +13,8 @@ export interface ClaudeInstallation {
   path: string;
   version: string;
   features: ClaudeFeatures;
+  /** Where it was found, links not followed: what an update points elsewhere. `path` where nobody says. */
+  foundAt?: string;
 }
 
 export interface LocateOptions {
@@ -94,7 +96,8 @@ async function candidates({ configured, path, home }: LocateOptions): Promise<st
     places.push(...(await newestFirst(join(home, ".nvm/versions/node"), "bin/claude")));
     places.push(...(await newestFirst(join(home, ".local/share/fnm/node-versions"), "installation/bin/claude")));
   }
-  places.push("/opt/homebrew/bin/claude", "/usr/local/bin/claude", "/run/current-system/sw/bin/claude");
+  places.push("/opt/homebrew/bin/claude", "/usr/local/bin/claude", "/home/linuxbrew/.linuxbrew/bin/claude");
+  places.push("/run/current-system/sw/bin/claude");
   return places;
 }
 
@@ -129,16 +132,31 @@ async function examine(path: string, options: LocateOptions): Promise<ClaudeInst
   }
   if (version === undefined) return "does not answer --version as Claude Code does";
   if (compareVersions(version, MINIMUM_VERSION) < 0) return `version ${version}, at least ${MINIMUM_VERSION} is needed`;
-  return { path: used, version, features: featuresOf(version) };
+  return { path: used, version, features: featuresOf(version), foundAt: path };
+}
+
+/** What the link at `foundAt` points to by now, for whom there is no time to ask it; undefined where it may not be run. */
+export function followAgain(foundAt: string): string | undefined {
+  try {
+    const resolved = realpathSync(foundAt);
+    accessSync(resolved, constants.X_OK);
+    const open = [resolved, dirname(resolved)].some((path) => unsafeMode(statSync(path)));
+    return open ? undefined : resolved;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A file or directory that everybody may write to could be exchanged by anybody (a sticky directory keeps its owners). */
 async function unsafeReason(path: string): Promise<string | undefined> {
   const info = await stat(path).catch(() => undefined);
   if (!info) return "no such file";
+  return unsafeMode(info) ? `writable by everybody: ${path}` : undefined;
+}
+
+function unsafeMode(info: Stats): boolean {
   const sticky = info.isDirectory() && (info.mode & 0o1000) !== 0;
-  if ((info.mode & 0o002) !== 0 && !sticky) return `writable by everybody: ${path}`;
-  return undefined;
+  return (info.mode & 0o002) !== 0 && !sticky;
 }
 
 async function versionOf(path: string, options: LocateOptions): Promise<string | undefined> {

@@ -6,12 +6,10 @@ import { MARKER } from "../claude/env.ts";
 import type { ClaudeInstallation } from "../claude/locate.ts";
 import { launchClaude } from "../claude/process.ts";
 import { type Reaper, startReaper, sweep } from "../claude/reaper.ts";
-import type { LaunchOptions } from "../claude/transport.ts";
 import type { HostFacts } from "../config/environment.ts";
 import { ensurePrivateDirectory } from "../config/files.ts";
 import type { Paths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
-import { DaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { ProcessSource } from "../sessions/contracts.ts";
 import { DailyUsage } from "../sessions/daily-usage.ts";
@@ -25,6 +23,7 @@ import { runTurn } from "../sessions/turn.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
 import type { WorkspaceChanges } from "../workspace/records.ts";
+import { createClaudeLauncher } from "./claude-launcher.ts";
 import type { Engine, EngineStart } from "./engine.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { findClaude } from "./find-claude.ts";
@@ -112,43 +111,23 @@ function createSessions(deps: AssembleDeps, parts: SessionParts, processes: Proc
   });
 }
 
-/** Starts claude for whoever asks; when it has vanished (an update removes old versions), looks for it again. */
 function createLauncher(deps: AssembleDeps, found: ClaudeInstallation, start: EngineStart, reaper: Reaper) {
   const { config, claudeEnvironment, log } = deps;
-  let claude = found;
-  let looking = false;
-  const lookAgain = async () => {
-    if (looking) return;
-    looking = true;
-    try {
-      claude = await findClaude(deps);
-      log.info("claude was found again", { path: claude.path, version: claude.version });
-    } catch (error) {
-      log.error("claude is gone", { reason: String(error) });
-    } finally {
-      looking = false;
-    }
-  };
-  return {
-    current: () => claude,
-    launch: (options: LaunchOptions) => {
-      try {
-        return launchClaude(options, {
-          claude,
-          environment: claudeEnvironment,
-          passEnv: config.claude.passEnv,
-          own: { ports: start.ports, hosts: config.hosts },
-          instanceId: start.instanceId,
-          logger: log,
-          track: reaper.track,
-          untrack: reaper.untrack,
-        });
-      } catch (error) {
-        if (error instanceof DaemonError && error.code === "claude_missing") void lookAgain();
-        throw error;
-      }
-    },
-  };
+  return createClaudeLauncher(found, {
+    find: () => findClaude(deps),
+    start: (options, claude) =>
+      launchClaude(options, {
+        claude,
+        environment: claudeEnvironment,
+        passEnv: config.claude.passEnv,
+        own: { ports: start.ports, hosts: config.hosts },
+        instanceId: start.instanceId,
+        logger: log,
+        track: reaper.track,
+        untrack: reaper.untrack,
+      }),
+    log,
+  });
 }
 
 /**

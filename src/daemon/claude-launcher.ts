@@ -1,0 +1,70 @@
+/** Starts claude for whoever asks, and keeps up with its updates: they replace the file, or point a link elsewhere. */
+import { statSync } from "node:fs";
+import { type ClaudeInstallation, followAgain } from "../claude/locate.ts";
+import type { ClaudeProcess, LaunchOptions } from "../claude/transport.ts";
+import { DaemonError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+
+export interface LauncherDeps {
+  /** Searches and asks its version: tens of milliseconds, or seconds. Throws where there is none. */
+  find(): Promise<ClaudeInstallation>;
+  /** Throws `claude_missing` where the file is gone. */
+  start(options: LaunchOptions, claude: ClaudeInstallation): ClaudeProcess;
+  log: Logger;
+}
+
+export interface ClaudeLauncher {
+  current(): ClaudeInstallation;
+  launch(options: LaunchOptions): ClaudeProcess;
+}
+
+/** Another file, or the same one written again; undefined where there is none. */
+function identify({ foundAt, path }: ClaudeInstallation): string | undefined {
+  const info = statSync(foundAt ?? path, { throwIfNoEntry: false });
+  return info && `${info.dev}:${info.ino}:${info.mtimeMs}`;
+}
+
+/**
+ * Costs one `stat` a launch. After an update the next launch still has the version before, if that is there, and the ones
+ * after it the new one; where it is gone already, the link is followed at once, so that no request sees the update.
+ */
+export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDeps): ClaudeLauncher {
+  const { log } = deps;
+  let claude = found;
+  let known = identify(found);
+  let looking = false;
+  const lookAgain = async () => {
+    if (looking) return;
+    looking = true;
+    try {
+      const before = claude.version;
+      claude = await deps.find();
+      known = identify(claude);
+      log.info("claude was replaced", { path: claude.path, version: claude.version, before });
+    } catch (error) {
+      log.error("claude is gone", { reason: String(error) });
+    } finally {
+      looking = false;
+    }
+  };
+  return {
+    current: () => claude,
+    launch: (options) => {
+      const now = identify(claude);
+      if (now !== known && now !== undefined) {
+        known = now;
+        void lookAgain();
+      }
+      try {
+        return deps.start(options, claude);
+      } catch (error) {
+        if (!(error instanceof DaemonError && error.code === "claude_missing")) throw error;
+        void lookAgain();
+        const path = followAgain(claude.foundAt ?? claude.path);
+        if (path === undefined || path === claude.path) throw error;
+        claude = { ...claude, path };
+        return deps.start(options, claude);
+      }
+    },
+  };
+}

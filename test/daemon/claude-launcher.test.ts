@@ -1,0 +1,88 @@
+/** What the daemon starts while claude is updated under it; the files are real, the processes are not. */
+import { expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, realpath, rename, rm, symlink } from "node:fs/promises";
+import { featuresOf } from "../../src/claude/features.ts";
+import type { ClaudeInstallation } from "../../src/claude/locate.ts";
+import type { ClaudeProcess, LaunchOptions } from "../../src/claude/transport.ts";
+import { createClaudeLauncher } from "../../src/daemon/claude-launcher.ts";
+import { DaemonError } from "../../src/errors.ts";
+import { createLogger } from "../../src/log.ts";
+import { createTmpDir } from "../support/tmp-dir.ts";
+
+/** `bin/claude` points to `versions/1`; `update` points it elsewhere, as claude's own updater does. */
+async function createMachine() {
+  const directory = await createTmpDir("launcher-");
+  const foundAt = directory.join("bin/claude");
+  await mkdir(directory.join("bin"));
+  const put = async (version: string) => {
+    await Bun.write(directory.join(`versions/${version}`), "");
+    await chmod(directory.join(`versions/${version}`), 0o755);
+  };
+  const update = async (version: string) => {
+    await put(version);
+    await symlink(`../versions/${version}`, directory.join("bin/new"));
+    await rename(directory.join("bin/new"), foundAt);
+  };
+  const find = async (): Promise<ClaudeInstallation> => {
+    const path = await realpath(foundAt);
+    const version = path.slice(path.lastIndexOf("/") + 1);
+    return { path, foundAt, version, features: featuresOf("2.1.330") };
+  };
+  await update("1");
+  let searches = 0;
+  let searched = Promise.withResolvers<void>();
+  const launcher = createClaudeLauncher(await find(), {
+    find: async () => {
+      searches += 1;
+      queueMicrotask(() => queueMicrotask(searched.resolve));
+      return find();
+    },
+    start: (_, { path }) => {
+      if (!existsSync(path)) throw new DaemonError("claude_missing", "gone");
+      return { started: path.slice(path.lastIndexOf("/") + 1) } as unknown as ClaudeProcess;
+    },
+    log: createLogger({ level: "error", timestamps: false, write: () => undefined }),
+  });
+  return {
+    directory,
+    update,
+    put,
+    searches: () => searches,
+    launch: () => (launcher.launch({} as LaunchOptions) as unknown as { started: string }).started,
+    /** Until `current` is this version. */
+    settled: async (version: string) => {
+      while (launcher.current().version !== version) {
+        await searched.promise;
+        searched = Promise.withResolvers();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+test("an update is taken up without a restart, and searched for once", async () => {
+  await using machine = await createMachine();
+  expect(machine.launch()).toBe("1");
+  await machine.update("2");
+  expect(machine.launch()).toBe("1");
+  await machine.settled("2");
+  expect([machine.launch(), machine.launch()]).toEqual(["2", "2"]);
+  expect(machine.searches()).toBe(1);
+});
+
+test("an update that takes the old version away fails no launch", async () => {
+  await using machine = await createMachine();
+  await machine.update("2");
+  await rm(machine.directory.join("versions/1"));
+  expect([machine.launch(), machine.launch()]).toEqual(["2", "2"]);
+});
+
+test("what others may write to is not followed; what is gone is said", async () => {
+  await using machine = await createMachine();
+  await machine.update("2");
+  await rm(machine.directory.join("versions/1"));
+  await chmod(machine.directory.join("versions/2"), 0o777);
+  expect(machine.launch).toThrow("gone");
+});
