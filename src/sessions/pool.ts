@@ -96,6 +96,8 @@ interface Member {
   fingerprint: string | undefined;
   usedAt: number;
   memoryBytes: number;
+  /** Stopped right after its turn, because others need the processor. */
+  heldBack: boolean;
   /** What it said before its turn listens (`Lease.early`). */
   early: ((listener: ProcessListener) => void)[];
 }
@@ -184,6 +186,7 @@ export class Pool implements ProcessSource {
       throw error;
     } finally {
       booted();
+      this.scheduleRefill(REFILL_QUIET_MS);
     }
   }
 
@@ -298,6 +301,9 @@ export class Pool implements ProcessSource {
       this.deps.log.warn("a claude process outgrew its memory cap and is ended", { pid: member.process.pid });
       void this.end(member);
     }
+    // About a second after a turn the CLI collects its garbage, 0.13 s of a core: not while others wait for that core.
+    member.heldBack = state !== "spare" && this.pressed;
+    if (member.heldBack) member.process.suspend();
     const waiting = this.ranked("waiting");
     if (waiting.length > this.options.waitingLimit && waiting[0]) void this.end(waiting[0]);
     this.letIn();
@@ -323,6 +329,7 @@ export class Pool implements ProcessSource {
       fingerprint: undefined,
       usedAt: Date.now(),
       memoryBytes: EXPECTED_MEMORY_BYTES,
+      heldBack: false,
       early: [],
     };
     this.members.add(member);
@@ -359,6 +366,11 @@ export class Pool implements ProcessSource {
       this.reserved += 1;
       this.line.grantNext();
     }
+  }
+
+  /** Processes boot for requests, or requests wait for a place. */
+  private get pressed(): boolean {
+    return !this.boots.idle || this.line.waiting > 0;
   }
 
   private hasRoom(): boolean {
@@ -416,7 +428,17 @@ export class Pool implements ProcessSource {
         }
       } else if (unusedMs > suspendAfterMs && !member.process.suspended) member.process.suspend();
     }
+    this.wakeHeldBack();
     this.scheduleRefill(REFILL_QUIET_MS);
+  }
+
+  /** What was stopped in a rush comes to its garbage when there is nothing else to do: one at a time, it costs a core. */
+  private wakeHeldBack(): void {
+    if (this.pressed || this.ranked("busy").length > 0) return;
+    const member = this.ranked("idle", "waiting").find((entry) => entry.heldBack);
+    if (!member) return;
+    member.heldBack = false;
+    member.process.wake();
   }
 
   private scheduleRefill(delayMs: number): void {
@@ -427,7 +449,7 @@ export class Pool implements ProcessSource {
 
   /** Boots at most one spare; comes back for the next. */
   private async refill(): Promise<void> {
-    if (this.refilling || this.closed || this.line.waiting > 0 || this.reserved > 0) return;
+    if (this.refilling || this.closed || this.pressed) return;
     const chat: ProcessNeed = { launch: this.deps.chatLaunch, initialize: {} };
     const profiles = this.recent.wanted(Date.now(), chat);
     const wanted = new Set(profiles.map((profile) => profile.key));

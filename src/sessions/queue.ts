@@ -91,8 +91,13 @@ export class BootGate {
   private free: number;
   private readonly waiting = new Set<() => void>();
 
-  constructor(atOnce: number) {
+  constructor(private readonly atOnce: number) {
     this.free = atOnce;
+  }
+
+  /** Nobody boots or waits to. */
+  get idle(): boolean {
+    return this.free === this.atOnce;
   }
 
   /** Settles with the function that lets the next one boot; to be called once, however the boot went. */

@@ -114,6 +114,15 @@ test("a dozen new chats at once all succeed, and nothing is left behind", async 
   await waitUntilNone(children);
 }, 60_000);
 
+test("while others wait to boot, whoever has finished leaves them the processor, and wakes when all have", async () => {
+  await using running = await startEngine({ pool: { bootsAtOnce: 1, suspendAfterMs: 60_000, housekeepingMs: 50 } });
+  const stopped = () => children().filter((child) => readProcess(child.pid)?.state === "T").length;
+  const asked = ["a", "b", "c", "d"].map((content) => running.answer({ messages: [user(content)] }));
+  await waitUntil("the first is stopped while the last waits to boot", () => stopped() > 0);
+  await Promise.all(asked);
+  await waitUntil("all are awake again", () => stopped() === 0);
+});
+
 test("an agent's spare is used while nothing it read has changed", async () => {
   let fingerprint = "one";
   await using running = await startEngine({
