@@ -3,16 +3,18 @@ import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
 import { DaemonError } from "../errors.ts";
-import { type CliContext, faint, printLine, toTerminalText } from "./context.ts";
-import { callDaemon, type DaemonAddress, findDaemon, toFailure } from "./daemon-client.ts";
+import { type CliContext, printLine, toTerminalText } from "./context.ts";
+import { addPort, callDaemon, type DaemonAddress, findDaemon, type PortFlag, toFailure } from "./daemon-client.ts";
+import { withInterrupt } from "./interrupt.ts";
 import { readSse } from "./sse.ts";
+import { styleOf } from "./style.ts";
 
 interface ChatMessage {
   role: "user" | "assistant";
   content: string;
 }
 
-interface ChatOptions {
+interface ChatOptions extends PortFlag {
   model?: string;
   workspace?: string;
   json?: boolean;
@@ -53,10 +55,11 @@ async function send(address: DaemonAddress, body: string, signal: AbortSignal): 
 
 /** Each piece of activity as a line of its own on stderr; `beginLine` is called before each. */
 function showActivity(chunk: Chunk, context: CliContext, beginLine: () => void): void {
-  const { stderr, facts } = context;
+  const { stderr } = context;
+  const style = styleOf(stderr, context);
   const show = (text: string) => {
     beginLine();
-    printLine(stderr, faint(toTerminalText(text, stderr), stderr, facts.env));
+    printLine(stderr, style.faint(toTerminalText(text, stderr)));
   };
   const activity = chunk.claude_code?.activity;
   if (activity?.type === "tool_start") show(`· ${activity.name ?? "tool"}`);
@@ -99,18 +102,15 @@ async function showAnswer(response: Response, context: CliContext): Promise<stri
 }
 
 /** Runs one exchange that Ctrl-C interrupts (the daemon then stops claude). */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const interrupt = () => controller.abort();
-  process.once("SIGINT", interrupt);
-  try {
-    return await work(controller.signal);
-  } catch (error) {
-    if (controller.signal.aborted) throw new DaemonError("interrupted", "Interrupted.");
-    throw error;
-  } finally {
-    process.off("SIGINT", interrupt);
-  }
+function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return withInterrupt(async (signal) => {
+    try {
+      return await work(signal);
+    } catch (error) {
+      if (signal.aborted) throw new DaemonError("interrupted", "Interrupted.");
+      throw error;
+    }
+  });
 }
 
 async function converse(context: CliContext, exchange: (messages: ChatMessage[]) => Promise<string>): Promise<void> {
@@ -137,28 +137,28 @@ async function converse(context: CliContext, exchange: (messages: ChatMessage[])
 }
 
 export function addChat(program: Command, context: CliContext): void {
-  program
+  const command = program
     .command("chat")
     .description("ask through the running daemon; without a prompt: stdin, or a conversation at the terminal")
     .argument("[prompt...]", "what to ask")
     .option("-m, --model <name>", "claude-code (the agent), or a chat model such as sonnet")
     .option("-w, --workspace <directory>", "where the agent works (default: this directory)")
-    .option("--json", "the whole answer as JSON, not streamed")
-    .action(async (words: string[], options: ChatOptions) => {
-      const address = findDaemon(context);
-      const model =
-        options.model ?? loadConfig({ flags: {}, facts: context.facts, paths: address.paths }).config.models.default;
-      const exchange = (messages: readonly ChatMessage[]) =>
-        interruptible(async (signal) => {
-          const response = await send(address, toBody(model, messages, options, context), signal);
-          if (options.json !== true) return showAnswer(response, context);
-          printLine(context.stdout, await response.text());
-          return "";
-        });
-      if (words.length === 0 && context.stdinIsTerminal) return converse(context, exchange);
-      const content = words.length > 0 ? words.join(" ") : await context.readStdin();
-      if (content.trim() === "")
-        throw new DaemonError("invalid_request", "There is no prompt. Give one, or write it to stdin.");
-      await exchange([{ role: "user", content }]);
-    });
+    .option("--json", "the whole answer as JSON, not streamed");
+  addPort(command).action(async (words: string[], options: ChatOptions) => {
+    const address = findDaemon(context, options);
+    const model =
+      options.model ?? loadConfig({ flags: {}, facts: context.facts, paths: address.paths }).config.models.default;
+    const exchange = (messages: readonly ChatMessage[]) =>
+      interruptible(async (signal) => {
+        const response = await send(address, toBody(model, messages, options, context), signal);
+        if (options.json !== true) return showAnswer(response, context);
+        printLine(context.stdout, await response.text());
+        return "";
+      });
+    if (words.length === 0 && context.stdinIsTerminal) return converse(context, exchange);
+    const content = words.length > 0 ? words.join(" ") : await context.readStdin();
+    if (content.trim() === "")
+      throw new DaemonError("invalid_request", "There is no prompt. Give one, or write it to stdin.");
+    await exchange([{ role: "user", content }]);
+  });
 }

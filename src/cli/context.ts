@@ -10,6 +10,8 @@ export interface CliContext {
   readStdin(): Promise<string>;
   /** How this program was called, for examples in messages. */
   name: string;
+  /** `--no-color` was given. */
+  noColor?: boolean;
 }
 
 export interface Output {
@@ -36,10 +38,4 @@ export function toTerminalText(text: string, output: Output): string {
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     (character) => (character === "\r" ? "" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`),
   );
-}
-
-/** Faint text, where there is a terminal that wants it. */
-export function faint(text: string, output: Output, env: HostFacts["env"]): string {
-  const plain = !output.isTerminal || (env.NO_COLOR ?? "") !== "" || env.TERM === "dumb";
-  return plain ? text : `\u001b[2m${text}\u001b[22m`;
 }

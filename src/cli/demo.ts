@@ -33,7 +33,9 @@ export function addDemo(program: Command, context: CliContext, done: (code: numb
         ...facts,
         env: { ...facts.env, XDG_STATE_HOME: join(root, "state"), XDG_CONFIG_HOME: join(root, "config") },
       };
-      const paths = resolvePaths(own);
+      // Whom and what the user has let in holds here, too: the demo's own answers say how to let in more.
+      const { originsFile, workspacesFile } = resolvePaths(facts);
+      const paths = { ...resolvePaths(own), originsFile, workspacesFile };
       const flags = { workspace: [workspace], ...flagsOf(options) };
       const loaded = loadConfig({ flags, facts: own, paths });
       const code = await runDaemon(context, {

@@ -50,6 +50,7 @@ export function createProgram(context: CliContext, done: (code: number) => void)
   program
     .description("Claude Code behind standard APIs on this machine.")
     .version(VERSION, "-V, --version", "print the version")
+    .option("--no-color", "no colours (also: NO_COLOR; FORCE_COLOR where there is no terminal)")
     .helpOption("-h, --help", "show what a command does")
     .helpCommand(false)
     .addHelpText("after", EXAMPLES)
@@ -71,7 +72,8 @@ export function createProgram(context: CliContext, done: (code: number) => void)
 /** Runs one command line (without the program's own name); gives the exit code. Never rejects, never exits. */
 export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
   let code = 0;
-  const program = createProgram(context, (result) => {
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  const program = createProgram({ ...context, noColor: own.includes("--no-color") }, (result) => {
     code = result;
   });
   try {

@@ -13,12 +13,13 @@ import { findServiceManager } from "../service/service-manager.ts";
 import { mergePaths, takeSnapshot } from "../service/snapshot.ts";
 import { pathOfUserShell } from "../service/user-shell.ts";
 import { type CliContext, printJson, printLine, toTerminalText } from "./context.ts";
-import { callDaemon, findDaemon } from "./daemon-client.ts";
+import { callDaemon, findOwnDaemon } from "./daemon-client.ts";
+import { addLogs } from "./logs.ts";
+import { counted } from "./words.ts";
 
 /** A cold claude answers within seconds; launchd does not wait for it as systemd does. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_POLL_MS = 200;
-const DEFAULT_LOG_LINES = 100;
 
 const real = (path: string | undefined): string | undefined => {
   if (path === undefined) return undefined;
@@ -95,7 +96,7 @@ function readIfThere(path: string): string {
 async function waitForAnswer(context: CliContext): Promise<string> {
   const until = performance.now() + ANSWER_TIMEOUT_MS;
   for (;;) {
-    const address = findDaemon(context);
+    const address = findOwnDaemon(context);
     try {
       await callDaemon(address, "/v1/health", { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
       return address.url;
@@ -174,7 +175,7 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
   }
   const more = [
     ...(state.pid === undefined ? [] : [`process ${state.pid}`]),
-    ...(state.restarts === undefined || state.restarts === 0 ? [] : [`restarted ${state.restarts} times`]),
+    ...(state.restarts === undefined || state.restarts === 0 ? [] : [`restarted ${counted(state.restarts, "time")}`]),
   ];
   printLine(stdout, toTerminalText([`service: ${state.detail}`, ...more].join(", "), stdout));
   printLine(
@@ -188,6 +189,7 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
 export function addService(program: Command, context: CliContext, done: (code: number) => void): void {
   const { stdout } = context;
   const say = (line: string) => printLine(stdout, toTerminalText(line, stdout));
+  const manager = async () => (await surroundings(context)).manager;
   const service = program
     .command("service")
     .description("the daemon as a service of yours: systemd or launchd, no root");
@@ -241,26 +243,10 @@ export function addService(program: Command, context: CliContext, done: (code: n
     .action(async (options: { json?: boolean }) => {
       if (!(await status(context, options.json === true))) done(69);
     });
-  service
-    .command("logs")
-    .description("what it logged")
-    .option("-f, --follow", "go on with what comes")
-    .option("-n, --lines <count>", "how many lines to begin with", String(DEFAULT_LOG_LINES))
-    .action(async (options: { follow?: boolean; lines: string }) => {
-      if (!/^\d{1,6}$/.test(options.lines)) throw new DaemonError("invalid_request", "--lines must be a whole number.");
-      const { manager } = await surroundings(context);
-      const interrupted = new AbortController();
-      const stop = () => interrupted.abort();
-      process.once("SIGINT", stop);
-      try {
-        await manager.logs({
-          follow: options.follow === true,
-          lines: Number(options.lines),
-          write: (text) => stdout.write(toTerminalText(text, stdout)),
-          signal: interrupted.signal,
-        });
-      } finally {
-        process.off("SIGINT", stop);
-      }
-    });
+  addLogs(service.command("logs").description("show what the service logged"), context, manager);
+  addLogs(
+    program.command("logs").description("show what the service logged (the same as service logs)"),
+    context,
+    manager,
+  );
 }

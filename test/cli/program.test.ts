@@ -180,6 +180,32 @@ describe("the running daemon's commands", () => {
     }
   });
 
+  test("status --json says so on stdout, too", async () => {
+    const { code, out } = await run(["status", "--json"], { env: { PORT: "1" } });
+    expect(code).toBe(69);
+    expect(JSON.parse(out)).toEqual({ url: "http://127.0.0.1:1", status: "not_running" });
+  });
+
+  test("--port beats CLAUDE_CODE_DAEMON_PORT, that the running daemon's own address, and that PORT and the config", async () => {
+    const state = home.join(".local/state/claude-code-daemon");
+    mkdirSync(state, { recursive: true });
+    const urlFor = async (words: string[], env: Record<string, string>) =>
+      JSON.parse((await run(["status", "--json", ...words], { env })).out).url;
+    const everything = { CLAUDE_CODE_DAEMON_PORT: "2", PORT: "4" };
+    const write = (pid: number) =>
+      writeFileSync(`${state}/daemon.json`, JSON.stringify({ pid, url: "http://127.0.0.1:3", startedAt: "now" }));
+    write(process.pid);
+    expect(await urlFor(["--port", "1"], everything)).toBe("http://127.0.0.1:1");
+    expect(await urlFor([], everything)).toBe("http://127.0.0.1:2");
+    expect(await urlFor([], { PORT: "4" })).toBe("http://127.0.0.1:3");
+    // Left over from a daemon that was killed.
+    const gone = Bun.spawn(["true"]);
+    await gone.exited;
+    write(gone.pid);
+    expect(await urlFor([], { PORT: "4" })).toBe("http://127.0.0.1:4");
+    expect((await run(["status", "--port", "0"])).code).toBe(64);
+  });
+
   interface Fake {
     port: string;
     bodies: unknown[];
