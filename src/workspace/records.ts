@@ -79,8 +79,10 @@ export interface UndoConflict {
 }
 
 export interface UndoResult {
-  /** False: nothing was touched (a dry run, or conflicts without `force`). */
+  /** False: nothing was touched (a dry run, conflicts without `force`, or nothing left to undo). */
   applied: boolean;
+  /** For a person, where there was nothing to do. */
+  notice?: string;
   /** What the undo changes, as a turn's list would show it. */
   files: FileChange[];
   conflicts: UndoConflict[];

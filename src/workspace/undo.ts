@@ -17,6 +17,8 @@ const MESSAGES = {
   lost: "Its content from before the turn is not kept (any more).",
 } as const;
 
+const NOTHING_LEFT = "Nothing is left to undo: these files are as they were before. Nothing was changed.";
+
 function select(record: ChangeRecord, paths: readonly string[] | undefined): PathChange[] {
   if (paths === undefined) return record.paths;
   const wanted = paths.map((path) => toRaw(path.replace(/\/+$/, "")));
@@ -55,6 +57,10 @@ export async function undo(deps: UndoDeps, record: ChangeRecord, options: UndoOp
       if (message !== undefined) conflicts.push({ path: toShown(path), reason: "unsafe", message });
       return message === undefined;
     });
+    if (steps.length === 0 && (conflicts.length === 0 || options.force === true)) {
+      // No record either: an undo that changed nothing is nothing that could be taken back.
+      return { applied: false, files: [], conflicts, ...(conflicts.length === 0 ? { notice: NOTHING_LEFT } : {}) };
+    }
     const changes = steps.map(
       ({ path, now, goal }): RawChange => ({ path, before: now, after: goal, scope: undefined, ignored: false }),
     );

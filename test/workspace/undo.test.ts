@@ -115,7 +115,10 @@ test("what is restored already is no conflict", async () => {
   await using place = await createPlace();
   const record = await worked(place);
   await undo(place, record);
-  expect(await undo(place, record)).toMatchObject({ applied: true, conflicts: [], files: [] });
+  const again = await undo(place, record);
+  expect(again).toMatchObject({ applied: false, conflicts: [], files: [] });
+  expect(again.notice).toContain("Nothing is left to undo");
+  expect(again.record).toBeUndefined();
 });
 
 test("nothing is written or removed outside the workspace through a link", async () => {

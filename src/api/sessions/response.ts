@@ -113,6 +113,7 @@ export function toUndoObject(result: UndoResult): JsonObject {
     object: "code.undo",
     applied: result.applied,
     undo_id: result.record?.turnId ?? null,
+    ...(result.notice === undefined ? {} : { notice: result.notice }),
     files_changed: result.files.map(changeToWire),
     conflicts: result.conflicts.map(({ path, reason, message }) => ({ path, reason, message })),
   };

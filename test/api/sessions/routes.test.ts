@@ -202,6 +202,27 @@ test("changes are listed, an undo can be tried, refused, forced and undone", asy
   expect(existsSync(workspaceOf(api, "made.txt"))).toBe(true);
 });
 
+test("a turn that is undone twice says so the second time, and changes and records nothing", async () => {
+  await using api = await startCodeApi();
+  const session = await createSession(api);
+  api.sessions.api.script(bash("touch made.txt"), text("done"));
+  const turn = await read(api.post(`${ROOT}/${session.id}/turns`, { prompt: "make" }));
+  const undo = `${ROOT}/${session.id}/turns/${turn.id}/undo`;
+  expect(await read(api.post(undo))).toMatchObject({ applied: true, undo_id: expect.any(String) });
+  const recorded = (await read(api.get(`${ROOT}/${session.id}/changes`))).data;
+  for (const options of [undefined, { force: true }, { dry_run: true }, { paths: ["made.txt"] }]) {
+    expect((await read(api.post(undo, options))) as unknown).toEqual({
+      object: "code.undo",
+      applied: false,
+      undo_id: null,
+      notice: expect.stringContaining("Nothing is left to undo"),
+      files_changed: [],
+      conflicts: [],
+    });
+  }
+  expect((await read(api.get(`${ROOT}/${session.id}/changes`))).data).toEqual(recorded);
+});
+
 test("upstream's failure of a turn is the error of its request, and of its record", async () => {
   await using api = await startCodeApi();
   const session = await createSession(api);
