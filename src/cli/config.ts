@@ -6,11 +6,11 @@ import { type CliContext, printJson, printLine, toTerminalText } from "./context
 
 export function addConfig(program: Command, context: CliContext): void {
   const { facts, stdout, stderr } = context;
-  const config = program.command("config").description("what is configured, and where");
+  const config = program.command("config").description("show what is configured, and where");
   config
     .command("show")
-    .description("every key with its value and where that came from (a running daemon has what it was started with)")
-    .option("--json", "as JSON")
+    .description("show every key with its value and where that came from; a running daemon keeps what it started with")
+    .option("--json", "as JSON: each key with value and source")
     .action((options: { json?: boolean }) => {
       const loaded = loadConfig({ flags: {}, facts, paths: resolvePaths(facts) });
       for (const warning of loaded.warnings) printLine(stderr, `${context.name}: ${toTerminalText(warning, stderr)}`);
@@ -27,8 +27,8 @@ export function addConfig(program: Command, context: CliContext): void {
     });
   config
     .command("path")
-    .description("where config and state are")
-    .option("--json", "as JSON")
+    .description("show where config and state are")
+    .option("--json", "as JSON: config, origins, workspaces and state")
     .action((options: { json?: boolean }) => {
       const paths = resolvePaths(facts);
       const shown = {

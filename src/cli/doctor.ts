@@ -8,7 +8,7 @@ export function addDoctor(program: Command, context: CliContext, done: (code: nu
   const { stdout } = context;
   program
     .command("doctor")
-    .description("look at claude, git, sandbox, port, workspaces, files and disk; exit code 1 when something is wrong")
+    .description("look for what is wrong, and name the command that mends it")
     .option("--json", "the findings as JSON")
     .action(async (options: { json?: boolean }) => {
       // Loaded only here: it knows half of the program.

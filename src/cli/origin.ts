@@ -13,7 +13,7 @@ export function addOrigin(program: Command, context: CliContext): void {
     const paths = resolvePaths(facts);
     return { paths, list: openListFile(paths.originsFile) };
   };
-  const origin = program.command("origin").description("whose web pages may call the daemon");
+  const origin = program.command("origin").description("decide whose web pages may call the daemon");
   origin
     .command("allow")
     .description("let the web pages of this origin use Claude Code on this machine")
@@ -25,7 +25,7 @@ export function addOrigin(program: Command, context: CliContext): void {
     });
   origin
     .command("revoke")
-    .description("take that back")
+    .description("take back what allow gave an origin")
     .argument("<url>", "as it was allowed")
     .action((text: string) => {
       const value = parseOrigin(text);
@@ -45,8 +45,8 @@ export function addOrigin(program: Command, context: CliContext): void {
     });
   origin
     .command("list")
-    .description("show who may")
-    .option("--json", "as JSON")
+    .description("show the origins whose web pages may call the daemon")
+    .option("--json", "as JSON: allowed (this list) and configured")
     .action((options: { json?: boolean }) => {
       const { list, paths } = open();
       const { config } = loadConfig({ flags: {}, facts, paths });

@@ -8,7 +8,8 @@ import { addConfig } from "./config.ts";
 import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
-import { exitCodeOf, renderExitCodes } from "./exit-codes.ts";
+import { exitCodeOf } from "./exit-codes.ts";
+import { explain } from "./help.ts";
 import { addOrigin } from "./origin.ts";
 import { addService } from "./service.ts";
 import { addSession } from "./session.ts";
@@ -33,39 +34,26 @@ const COMMANDS: readonly AddCommand[] = [
   addCompletion,
 ];
 
-const EXAMPLES = `
-Examples:
-  claude-code-daemon start                     work in this directory, on http://127.0.0.1:8080
-  claude-code-daemon start --port 9000 --workspace ~/app
-  claude-code-daemon demo                      try it without account and network
-  claude-code-daemon chat "What is in this directory?"
-  curl http://127.0.0.1:8080/v1/chat/completions -d '{"model":"claude-code","messages":[{"role":"user","content":"hi"}]}'
-
-Exit codes:
-${renderExitCodes()}`;
-
 /** The whole program; a command that ran reports its exit code to `done`. */
 export function createProgram(context: CliContext, done: (code: number) => void): Command {
   const program = new Command("claude-code-daemon");
   program
-    .description("Claude Code behind standard APIs on this machine.")
+    .description("Claude Code behind standard APIs on this machine: one daemon for web apps, editors and scripts.")
     .version(VERSION, "-V, --version", "print the version")
     .option("--no-color", "no colours (also: NO_COLOR; FORCE_COLOR where there is no terminal)")
     .helpOption("-h, --help", "show what a command does")
     .helpCommand(false)
-    .addHelpText("after", EXAMPLES)
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, `${context.name}: `)),
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
     });
   for (const add of COMMANDS) add(program, context, done);
   // Each level would add a command `help` of its own; `--help` is enough.
   for (const group of program.commands) group.helpCommand(false);
+  explain(program, context);
   return program;
 }
 

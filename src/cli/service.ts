@@ -192,10 +192,10 @@ export function addService(program: Command, context: CliContext, done: (code: n
   const manager = async () => (await surroundings(context)).manager;
   const service = program
     .command("service")
-    .description("the daemon as a service of yours: systemd or launchd, no root");
+    .description("make the daemon a service of yours (systemd or launchd, no root), and manage it");
   service
     .command("install")
-    .description("install or update it, and start it; it starts by itself from then on")
+    .description("install or update the service, and start it; it starts by itself from then on")
     .option("--linger", "also run it from boot on, and while nobody is logged in (systemd)")
     .option(
       "--env <name>",
@@ -205,7 +205,7 @@ export function addService(program: Command, context: CliContext, done: (code: n
     .action((flags: InstallFlags) => install(context, flags));
   service
     .command("uninstall")
-    .description("stop and remove it; config, workspaces and sessions stay")
+    .description("stop and remove the service; config, workspaces and sessions stay")
     .action(async () => {
       const { manager, environmentFile, paths } = await surroundings(context);
       const { lingering } = await manager.state();
@@ -222,9 +222,9 @@ export function addService(program: Command, context: CliContext, done: (code: n
       if (lingering) say("Lingering stays on, for other services; to end it: loginctl disable-linger");
     });
   for (const [verb, description, past] of [
-    ["start", "start it now", "started"],
-    ["stop", "stop it until the next login (running turns may finish first)", "stopped"],
-    ["restart", "start it again, e.g. with a changed config", "restarted"],
+    ["start", "start the service now", "started"],
+    ["stop", "stop the service until the next login; running turns may finish first", "stopped"],
+    ["restart", "start the service again, e.g. with a changed config", "restarted"],
   ] as const) {
     service
       .command(verb)
@@ -238,8 +238,8 @@ export function addService(program: Command, context: CliContext, done: (code: n
   }
   service
     .command("status")
-    .description("whether it is installed and runs; exit code 69 when it does not run")
-    .option("--json", "as JSON")
+    .description("show whether the service is installed and runs")
+    .option("--json", "as JSON: manager, installed, enabled, running, pid, …")
     .action(async (options: { json?: boolean }) => {
       if (!(await status(context, options.json === true))) done(69);
     });

@@ -18,6 +18,7 @@ const ANSWER_TIMEOUT_MS = 15_000;
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
 const SHOWN_TURNS = 10;
+const ID = "its id: ses_… (session list)";
 
 function toLimit(text: string): number {
   const limit = Number(text);
@@ -51,12 +52,12 @@ export function addSession(program: Command, context: CliContext): void {
   const print = (lines: readonly string[]) => {
     for (const line of lines) printLine(stdout, toTerminalText(line, stdout));
   };
-  const session = program.command("session").description("coding sessions of the running daemon");
+  const session = program.command("session").description("list, watch and stop coding sessions of the running daemon");
   addPort(session.command("list"))
-    .description("sessions, most recently active first")
+    .description("list sessions, most recently active first")
     .option("-a, --all", "closed ones too")
     .option("--terminal", "those begun with claude itself that can be resumed")
-    .option("-n, --limit <count>", "how many", toLimit, DEFAULT_LIMIT)
+    .option("-n, --limit <number>", "how many at most, up to 100", toLimit, DEFAULT_LIMIT)
     .option("--json", "the answer of GET /v1/code/session")
     .action(async ({ all, terminal, limit, json, ...flags }: ListFlags) => {
       const query = new URLSearchParams({ limit: String(limit) });
@@ -68,8 +69,8 @@ export function addSession(program: Command, context: CliContext): void {
       else if (terminal) print((page.data as TerminalObject[]).map(describeTerminalSession));
       else print((page.data as SessionObject[]).map(describeSession));
     });
-  addPort(session.command("show <session>"))
-    .description("one session and its last turns")
+  addPort(session.command("show").argument("<session>", ID))
+    .description("show one session and its last turns")
     .option("-f, --follow", "go on with what happens in it, until Ctrl-C or its end")
     .option("--json", "session and turns as the API gives them; with --follow also each event, one a line")
     .action(async (id: string, { json = false, follow, ...flags }: PortFlag & { json?: boolean; follow?: boolean }) => {
@@ -96,7 +97,7 @@ export function addSession(program: Command, context: CliContext): void {
         }
       });
     });
-  addPort(session.command("stop <session>"))
+  addPort(session.command("stop").argument("<session>", ID))
     .description("end what runs in a session; with --close the session as well")
     .option("--close", "close it for good: its past stays, it takes no more turns")
     .option("--json", "the session as the API gives it")

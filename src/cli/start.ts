@@ -17,12 +17,18 @@ function placeholder({ schema, isPath, name }: ConfigKey): string {
   return schema.type === "integer" ? "number" : (name.split(".").at(-1) ?? "value");
 }
 
+function describeKey({ description, schema, env }: ConfigKey): string {
+  const standard = Array.isArray(schema.default) ? schema.default.join(", ") : String(schema.default);
+  const facts = [...(standard === "" ? [] : [`default ${standard}`]), `environment ${env.join(" or ")}`];
+  return `${description.replaceAll("`", "").replace(/\.$/, "")} (${facts.join("; ")})`;
+}
+
 /** Flags of the config schema, with its descriptions. */
 export function addConfigFlags(command: Command): void {
   for (const key of configKeys()) {
     if (key.flag === undefined) continue;
     const isList = key.schema.type === "array";
-    const option = new Option(`--${key.flag} <${placeholder(key)}>`, key.description.replaceAll("`", ""));
+    const option = new Option(`--${key.flag} <${placeholder(key)}>`, describeKey(key));
     if (isList) option.argParser(repeated);
     // Told, not checked: the config checks a value wherever it comes from.
     if (Array.isArray(key.schema.enum)) option.argChoices = key.schema.enum.map(String);

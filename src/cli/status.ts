@@ -12,7 +12,7 @@ export function addStatus(program: Command, context: CliContext, done: (code: nu
   const { stdout } = context;
   const command = program
     .command("status")
-    .description("show whether the daemon runs, what it does and what is wrong; exit code 69 when turns cannot run")
+    .description("show whether the daemon runs, what it does and what is wrong")
     .option("--json", "the answer of GET /v1/health, with the url; status not_running where none answers");
   addPort(command).action(async (options: PortFlag & { json?: boolean }) => {
     const address = findDaemon(context, options);

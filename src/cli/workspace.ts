@@ -29,13 +29,13 @@ export function addWorkspace(program: Command, context: CliContext): void {
     const { config } = loadConfig({ flags: {}, facts, paths });
     return { list: openListFile(paths.workspacesFile), configured: config.workspaces.roots };
   };
-  const workspace = program.command("workspace").description("the directories in which agents may work");
+  const workspace = program.command("workspace").description("decide in which directories agents may work");
   workspace
     .command("add")
     .description("open a directory (with all below it) to agents, and trust the settings, hooks and MCP servers in it")
-    .argument("[directory]", "default: this one", ".")
-    .action((directory: string) => {
-      const real = realDirectory(directory, context);
+    .argument("[directory]", "which one; without it this one")
+    .action((directory: string | undefined) => {
+      const real = realDirectory(directory ?? ".", context);
       if (real === "/" || real === facts.env.HOME) {
         printLine(context.stderr, `Note: ${real} opens everything below it, your own settings and keys included.`);
       }
@@ -45,8 +45,8 @@ export function addWorkspace(program: Command, context: CliContext): void {
     });
   workspace
     .command("remove")
-    .description("close it again")
-    .argument("<directory>")
+    .description("close a directory to agents again")
+    .argument("<directory>", "as it was added; it may be gone from the disk")
     .action((directory: string) => {
       const { list, configured } = open();
       const absolute = resolve(facts.cwd ?? "/", directory);
@@ -65,8 +65,8 @@ export function addWorkspace(program: Command, context: CliContext): void {
     });
   workspace
     .command("list")
-    .description("show them")
-    .option("--json", "as JSON")
+    .description("show the directories in which agents may work")
+    .option("--json", "as JSON: added (this list) and configured")
     .action((options: { json?: boolean }) => {
       const { list, configured } = open();
       const added = list.entries();
