@@ -18,7 +18,7 @@ import type { TurnEvent } from "../turn/events.ts";
 import type { ClientResultBlock, Json, Message, UserBlock } from "../turn/message.ts";
 import type { TurnRequest } from "../turn/request.ts";
 import type { AgentSession, AgentSessions, OpenConversation, SessionTurn } from "./agent-sessions.ts";
-import { resumable, type SplitHistory, splitHistory } from "./history.ts";
+import { GO_ON, resumable, type SplitHistory, splitHistory } from "./history.ts";
 import { canonicalJson, HistoryDigest } from "./history-hash.ts";
 import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
 import type { ResolvedModel } from "./models.ts";
@@ -110,10 +110,11 @@ async function begin(
     if (!session) {
       throw new DaemonError("not_found", "There is no session of that id.", { detail: { param: "session_id" } });
     }
-    if (history.results.length > 0 && session.waiting.length > 0) {
+    if (history.results.length > 0) {
+      assertWaitsFor(session, history);
       return { session, events: goOn(session, history, [...session.waiting], request, plan) };
     }
-    return { session, events: session.turn(turnOf(session, request, model, plan, contentOf(history))) };
+    return { session, events: session.turn(turnOf(session, request, model, plan, history.more)) };
   }
   const open: OpenConversation = {
     workspace: request.claudeCode.workspace,
@@ -123,7 +124,7 @@ async function begin(
   if (request.claudeCode.permissionMode) open.permissionMode = request.claudeCode.permissionMode;
   if (history.known.length === 0) {
     const session = await deps.sessions.openForConversation(open);
-    return { session, events: session.turn(turnOf(session, request, model, plan, contentOf(history))) };
+    return { session, events: session.turn(turnOf(session, request, model, plan, history.more)) };
   }
   return (
     (await fromStandpoint(request, model, plan, history, digest, open, deps)) ??
@@ -157,7 +158,7 @@ async function fromStandpoint(
     if (!stood) continue;
     const session = await deps.sessions.get(stood.sessionId);
     const there = session !== undefined && session.record.turns === stood.turns && session.status !== "closed";
-    const content = [...between.flatMap(({ content }) => content as UserBlock[]), ...contentOf(history)];
+    const content = [...between.flatMap(({ content }) => content as UserBlock[]), ...history.more];
     if (stood.callIds.length > 0) {
       const waits = there && session.status === "waiting_tool" && session.process === "live";
       if (!waits || history.results.length === 0) return undefined;
@@ -184,7 +185,7 @@ async function fromTranscript(
   open: OpenConversation,
   deps: AgentDeps,
 ): Promise<Begun> {
-  const results = history.results.length > 0 && deps.answersHistory;
+  const results = history.results.length > 0;
   const { transcript: known, news } = resumable(history);
   const messages = results ? request.messages : known;
   if (messages.length === 0) {
@@ -194,9 +195,10 @@ async function fromTranscript(
   const transcript = await deps.writeTranscript(messages, model.resolvedModel ?? model.id);
   try {
     const start: NonNullable<OpenConversation["start"]> = { resume: { from: transcript.path, fork: true } };
-    if (results) start.answerInterrupted = true;
+    const answers = results && deps.answersHistory;
+    if (answers) start.answerInterrupted = true;
     const session = await deps.sessions.openForConversation({ ...open, start });
-    const content = results ? undefined : news;
+    const content = answers ? undefined : results ? GO_ON : news;
     return { session, transcript, events: session.turn(turnOf(session, request, model, plan, content)) };
   } catch (error) {
     await transcript.remove();
@@ -225,6 +227,24 @@ async function* withFirst(
   } finally {
     await rest.return?.();
   }
+}
+
+/**
+ * A session that was named is the history: results of calls it does not wait for have no place in it. Told as words they
+ * would mean something else, so the client is asked.
+ */
+function assertWaitsFor(session: AgentSession, history: SplitHistory): void {
+  const { waiting } = session;
+  if (waiting.length > 0 && waiting.length === history.calls.length) return;
+  const why =
+    waiting.length === 0
+      ? "no turn of this session waits for tool results (any more)"
+      : `this session waits for the results of ${waiting.length} other calls`;
+  throw new DaemonError(
+    "invalid_request",
+    `messages: ${why}. Send the whole history without session_id to go on from these results, or tell the session what came of them in words.`,
+    { detail: { param: "messages" } },
+  );
 }
 
 /** Results are matched by their place: formats without ids count their own. */
@@ -278,11 +298,6 @@ function toStandpoint(data: Json | undefined): Standpoint | undefined {
     turns,
     callIds: Array.isArray(callIds) ? callIds.filter((id) => typeof id === "string") : [],
   };
-}
-
-/** Results that no turn waits for any more are told as what they are: text of the user. */
-function contentOf(history: SplitHistory): UserBlock[] {
-  return history.news.flatMap((block): UserBlock[] => (block.type === "client-result" ? block.content : [block]));
 }
 
 function modelName(model: ResolvedModel): string {

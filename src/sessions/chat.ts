@@ -3,14 +3,12 @@
  * exactly at this history goes on with what is new; else a spare begins a new conversation; else a new process resumes
  * the history as a transcript. All three show the model the same messages.
  */
-
-import { RESUME_PROMPT } from "../claude/env.ts";
 import type { Transcript } from "../claude/transcript.ts";
 import type { InitializeOptions, LaunchOptions } from "../claude/transport.ts";
 import { DaemonError } from "../errors.ts";
 import { createId } from "../ids.ts";
 import type { TurnEvent } from "../turn/events.ts";
-import type { ClientResultBlock, Message, UserBlock } from "../turn/message.ts";
+import type { ClientResultBlock, Message } from "../turn/message.ts";
 import type { TurnRequest } from "../turn/request.ts";
 import {
   DENY_ALL,
@@ -23,7 +21,7 @@ import {
   type TurnOptions,
 } from "./contracts.ts";
 import type { Conversations } from "./conversations.ts";
-import { resumable, type SplitHistory, splitHistory } from "./history.ts";
+import { GO_ON, resumable, type SplitHistory, splitHistory } from "./history.ts";
 import { HistoryDigest } from "./history-hash.ts";
 import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
 import type { ResolvedModel } from "./models.ts";
@@ -152,9 +150,6 @@ async function resume(
   const lease = await deps.pool.acquire({ ...need, launch }, request.signal);
   return { lease, start: lease.start, turn: prompt(lease) };
 }
-
-/** The shortest prompt that the CLI accepts: after it, an older one goes on with a history that ends in results. */
-const GO_ON: UserBlock[] = [{ type: "text", text: RESUME_PROMPT }];
 
 /**
  * A history that ends in results cannot be prompted: the process answers the transcript as it stands. Older CLIs must be

@@ -1,13 +1,17 @@
 /** A client's history, taken apart: what a process may already know, and what is new. */
+import { RESUME_PROMPT } from "../claude/env.ts";
 import { DaemonError } from "../errors.ts";
 import type { ClientResultBlock, Message, UserBlock } from "../turn/message.ts";
+
+/** The shortest prompt that the CLI accepts: after it, an older one goes on with a history that ends in results. */
+export const GO_ON: UserBlock[] = [{ type: "text", text: RESUME_PROMPT }];
 
 export interface SplitHistory {
   /** Up to and with the last assistant message; empty for a new conversation. */
   known: Message[];
-  /** The user messages after it, in one piece. */
+  /** The user messages after it, in one piece: the results first, as the API wants them. */
   news: UserBlock[];
-  /** Results of client calls at the beginning of `news`. */
+  /** Results of client calls in `news`. */
   results: ClientResultBlock[];
   /** `news` without `results`. */
   more: UserBlock[];
@@ -18,19 +22,18 @@ export interface SplitHistory {
 /** Throws `invalid_request` where the history cannot be answered: it must end in the user's words or in results. */
 export function splitHistory(messages: readonly Message[]): SplitHistory {
   const end = messages.findLastIndex((message) => message.role === "assistant") + 1;
-  const news = messages.slice(end).flatMap((message) => (message.role === "user" ? message.content : []));
-  if (news.length === 0) throw invalid("messages: the last message must be the user's, or the result of a tool call.");
+  const said = messages.slice(end).flatMap((message) => (message.role === "user" ? message.content : []));
+  if (said.length === 0) throw invalid("messages: the last message must be the user's, or the result of a tool call.");
   const begin = messages.slice(0, end).findLastIndex((message) => message.role === "user") + 1;
   const calls = messages
     .slice(begin, end)
     .flatMap((message) => (message.role === "assistant" ? message.content : []))
     .filter((block) => block.type === "client-call")
     .map((block) => block.id);
-  const count = news.findIndex((block) => block.type !== "client-result");
-  const results = (count < 0 ? news : news.slice(0, count)).filter((block) => block.type === "client-result");
-  const more = news.slice(results.length);
-  checkResults(calls, news);
-  return { known: messages.slice(0, end), news, results, more, calls };
+  const results = said.filter((block) => block.type === "client-result");
+  const more = said.filter((block) => block.type !== "client-result");
+  checkResults(calls, results);
+  return { known: messages.slice(0, end), news: [...results, ...more], results, more, calls };
 }
 
 /**
@@ -55,14 +58,13 @@ function saysSomething(message: Message): boolean {
 }
 
 /** The model API refuses a call without a result and a result without its call; so do we, in words that name them. */
-function checkResults(calls: readonly string[], news: readonly UserBlock[]): void {
+function checkResults(calls: readonly string[], results: readonly ClientResultBlock[]): void {
   const answered = new Set<string>();
-  for (const block of news) {
-    if (block.type !== "client-result") continue;
-    if (!calls.includes(block.callId)) {
-      throw invalid(`messages: there is a tool result for ${show(block.callId)}, but no such call right before it.`);
+  for (const { callId } of results) {
+    if (!calls.includes(callId)) {
+      throw invalid(`messages: there is a tool result for ${show(callId)}, but no such call right before it.`);
     }
-    answered.add(block.callId);
+    answered.add(callId);
   }
   const missing = calls.filter((id) => !answered.has(id));
   if (missing.length > 0) {

@@ -115,6 +115,58 @@ test("results that come after their process has gone still complete", async () =
   }
 });
 
+const answered = (callId: string, ...words: string[]): Message => ({
+  role: "user",
+  content: [...looked(callId, "a cat").content, ...user(...words).content] as Message["content"] & [],
+});
+
+test("words beside the results reach the model after them, also when they were written before", async () => {
+  for (const words of ["behind", "before"]) {
+    await using running = await startEngine();
+    const { api, answer } = running;
+    api.script(message([toolBlock("look", { at: "x" }, { id: "toolu_1" })]), text("Done."));
+    const request = { model: "claude-code", tools: [LOOK] };
+    const first = await answer({ ...request, messages: [user("go")] });
+    const news =
+      words === "behind" ? [answered("toolu_1", "and hurry")] : [user("and hurry"), looked("toolu_1", "a cat")];
+    const second = await answer({ ...request, messages: [user("go"), asHistory(first), ...news] });
+    expect(textOfResult(second)).toBe("Done.");
+    // One request for both: the words are no turn of their own.
+    expect(api.requests).toHaveLength(2);
+    const sent = JSON.stringify(api.requests[1]?.body.messages.slice(1));
+    expect(sent.indexOf("a cat")).toBeGreaterThan(0);
+    expect(sent.indexOf("and hurry")).toBeGreaterThan(sent.indexOf("a cat"));
+  }
+});
+
+test("with session_id, results that the session waits for go on with its turn; others are refused, and nothing is sent", async () => {
+  await using running = await startEngine({ pool: { waitingEvictionMs: 600_000 } });
+  const { api, answer } = running;
+  api.script(message([toolBlock("look", { at: "x" }, { id: "toolu_1" })]), text("Done."), text("never"));
+  const request = { model: "claude-code", tools: [LOOK] };
+  const first = await answer({ ...request, messages: [user("go")] });
+  const claudeCode = { sessionId: first.sessionId ?? "" };
+  const called = asHistory(first);
+  const twice: Message = {
+    role: "assistant",
+    content: ["toolu_1", "toolu_2"].map((id) => ({ type: "client-call", id, name: "look", input: {} })),
+  };
+  const refused = async (messages: Message[]) => {
+    const error = toDaemonError(await answer({ ...request, messages, claudeCode }).catch((thrown) => thrown));
+    expect(error).toMatchObject({ code: "invalid_request", detail: { param: "messages" } });
+    return error.message;
+  };
+  const both = [twice, looked("toolu_1", "a"), looked("toolu_2", "b")];
+  expect(await refused(both)).toContain("waits for the results of 1 other calls");
+  const second = await answer({ ...request, messages: [called, looked("toolu_1", "a cat")], claudeCode });
+  expect([second.turnId, textOfResult(second)]).toEqual([first.turnId, "Done."]);
+  // Nobody waits any more: as words of the user they would be a new turn about something else.
+  const told = await refused([called, looked("toolu_1", "a cat")]);
+  expect(told).toContain("no turn of this session waits for tool results");
+  expect(told).toContain("without session_id");
+  expect(api.requests).toHaveLength(2);
+});
+
 test("a schema makes the agent's answer the JSON; what an agent ignores is named, or refused when strict", async () => {
   await using running = await startEngine();
   const { api, answer } = running;
