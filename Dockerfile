@@ -11,7 +11,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
 WORKDIR /source
 COPY . .
 # Building needs no claude; the proof needs one, and is made where the image runs.
-RUN ./install.sh --no-claude
+RUN ./install.sh --no-claude --allow-root
 
 FROM node:22-bookworm-slim
 # What agents use: git, a CA store; bubblewrap is claude's and the daemon's sandbox.

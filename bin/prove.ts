@@ -1,6 +1,6 @@
 /**
  * `bun bin/prove.ts BINARY`: lets an installed binary answer one real request and prints what happened; install.sh runs
- * it. Through the user's own claude where that is logged in (a chat of a few tokens), else through `demo` (the real claude
+ * it, from a release with that very binary as its Bun (BUN_BE_BUN). Through the user's own claude where that is logged in (a chat of a few tokens), else through `demo` (the real claude
  * on the stand-in: a file is really written). Own config and state, removed afterwards. Exit code 0: it answered.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Booting and one cold claude take about a second; this is for a machine that is busy with something else. */
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = Number(process.env.CLAUDE_CODE_DAEMON_PROOF_SECONDS || 30) * 1000;
 const ANSWER_TIMEOUT_MS = 90_000;
 const STOP_TIMEOUT_MS = 10_000;
 /** Of the daemon's output, kept to show when it fails. */
@@ -26,9 +26,10 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 async function run(binary: string, command: "start" | "demo", scratch: string): Promise<Running> {
   const workspace = join(scratch, command);
   mkdirSync(workspace);
+  const { BUN_BE_BUN: _, ...environment } = process.env;
   const child = Bun.spawn([binary, command, "--port=0", `--workspace=${workspace}`], {
     cwd: workspace,
-    env: { ...process.env, XDG_STATE_HOME: join(scratch, "state"), XDG_CONFIG_HOME: join(scratch, "config") },
+    env: { ...environment, XDG_STATE_HOME: join(scratch, "state"), XDG_CONFIG_HOME: join(scratch, "config") },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",

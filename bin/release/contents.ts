@@ -36,6 +36,7 @@ export async function commonContents(root: string, source: string): Promise<Entr
     text("INSTALL.txt", new TextEncoder().encode(INSTALL_NOTE)),
     text("LICENSE", readFileSync(join(root, "LICENSE"))),
     text("README.md", readFileSync(join(root, "README.md"))),
+    text("prove.ts", readFileSync(join(root, "bin", "prove.ts"))),
   ];
   for (const [shell, path] of Object.entries(COMPLETIONS)) {
     const command = [process.execPath, "--no-env-file", join(source, "src", "main.ts"), "completion", shell];

@@ -1,9 +1,9 @@
 /** install.sh from end to end: a fresh machine, an ordinary user, downloads from the real registry. */
 import { expect } from "bun:test";
-import { existsSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, statSync } from "node:fs";
 import { requires } from "../support/requires.ts";
-import { filesBelow } from "../support/tmp-dir.ts";
-import { createMachine, type Machine } from "./machine.ts";
+import { createTmpDir, filesBelow } from "../support/tmp-dir.ts";
+import { createMachine, type Machine, ROOT } from "./machine.ts";
 
 /** Downloads of 50 MB (Bun) and 100 MB (claude), a build, two boots of the daemon. */
 const TIMEOUT_MS = 240_000;
@@ -11,6 +11,10 @@ const NEEDS = process.getuid?.() === 0 ? (["git", "registry", "setpriv"] as cons
 
 const install = (machine: Machine, ...flags: string[]) => machine.run(["/bin/sh", "install.sh", ...flags]);
 const target = (machine: Machine) => `${machine.home}/.local/bin/claude-code-daemon`;
+
+/** In the temporary directory, but for what claude itself keeps there. */
+const leftBehind = (machine: Machine) =>
+  readdirSync(machine.tmp).filter((name) => !/^(claude-\d+|cc-socks)$/.test(name));
 
 async function ours(machine: Machine): Promise<string[]> {
   return (await filesBelow(machine.home)).filter((path) => path.includes("claude-code-daemon"));
@@ -29,6 +33,11 @@ requires(...NEEDS)(
     expect(first.stderr).toContain("Files changed: hello.txt (added)");
     expect(first.stderr).toContain("is not on your PATH");
     expect(first.stderr).toContain("So there is no service");
+    // Beside what claude makes itself: the program, the Bun that the clone's own commands use too, nothing by the way.
+    expect(
+      (await filesBelow(machine.home)).filter((path) => !/^\.claude|^\.local\/(bin|lib|share)\//.test(path)),
+    ).toEqual([".cache/claude-code-daemon/bun-1.4.5/bun"]);
+    expect(leftBehind(machine)).toEqual([]);
     const installed = statSync(target(machine));
     expect(installed.mode & 0o777).toBe(0o755);
 
@@ -72,6 +81,29 @@ requires(...NEEDS, "curl")(
     expect(result.stderr).toContain("not proven");
     expect(existsSync(target(machine))).toBe(true);
     expect(existsSync(`${machine.home}/.local/bin/claude`)).toBe(false);
+  },
+  TIMEOUT_MS,
+);
+
+requires(...NEEDS, "npm", "linux")(
+  "from a release, where there is neither clone nor Bun nor npm: the binary itself proves that it answers",
+  async () => {
+    await using directory = await createTmpDir("release-");
+    chmodSync(directory.path, 0o755);
+    const name = `linux-${process.arch}`;
+    const command = [process.execPath, `${ROOT}bin/release.ts`, `--target=${name}`, `--out=${directory.join("dist")}`];
+    expect(Bun.spawnSync(command, { stderr: "inherit" }).exitCode).toBe(0);
+    await using machine = await createMachine("", { sources: "installer" });
+    const result = await install(machine, `--from=${directory.join("dist")}`);
+    expect(result.stderr).toContain("claude is not installed. Installing");
+    expect(result.stderr).toContain("Files changed: hello.txt (added)");
+    expect(result.stderr).toContain("It works.");
+    expect(result.exitCode).toBe(0);
+    expect(existsSync(`${machine.home}/.cache`)).toBe(false);
+    expect(existsSync(`${machine.home}/.bun`)).toBe(false);
+    expect(leftBehind(machine)).toEqual([]);
+    expect((await install(machine, "--uninstall")).exitCode).toBe(0);
+    expect(await ours(machine)).toEqual([]);
   },
   TIMEOUT_MS,
 );

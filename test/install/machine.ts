@@ -2,7 +2,7 @@
  * A fresh machine for install.sh: only the named tools on PATH, an empty home, an ordinary user (`nobody` where the tests
  * run as root), a copy of the sources as a clone has them.
  */
-import { chmod, chown, copyFile, mkdir, symlink } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, rm, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createTmpDir } from "../support/tmp-dir.ts";
 
@@ -10,7 +10,7 @@ export const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** What POSIX and Debian's base system have, and nothing of ours: no Bun, no claude. */
 const BASE_TOOLS =
-  "sh env cat chmod cmp cp cut dirname git grep gzip head id ln ls mkdir mktemp mv rm sed sha512sum sort tar tr uname which";
+  "sh env cat chmod cmp cp cut dirname git grep gzip head id ln ls mkdir mktemp mv rm rmdir sed sha256sum sha512sum sort tar tr uname which";
 /** How this machine reaches the registry: proxies and certificate authorities. */
 const NETWORK =
   /^((https?|all|no)_proxy|ssl_cert_.*|node_extra_ca_certs|curl_ca_bundle|npm_config_(registry|cafile))$/i;
@@ -19,12 +19,21 @@ const NOBODY = 65534;
 export interface Machine extends AsyncDisposable {
   home: string;
   clone: string;
+  /** TMPDIR, empty at first. */
+  tmp: string;
   run(command: string[], extra?: Record<string, string>): Promise<{ exitCode: number; stdout: string; stderr: string }>;
   /** Puts an executable on PATH; its path. */
   addTool(name: string, script: string): Promise<string>;
 }
 
-export async function createMachine(tools: string, options: { without?: string } = {}): Promise<Machine> {
+interface MachineOptions {
+  /** A tool that this machine lacks. */
+  without?: string;
+  /** `installer`: install.sh is all that is there; a whole clone by default. */
+  sources?: "installer";
+}
+
+export async function createMachine(tools: string, options: MachineOptions = {}): Promise<Machine> {
   const directory = await createTmpDir("machine-");
   const [home, clone, bin, tmp] = ["home", "clone", "bin", "tmp"].map((name) => directory.join(name)) as [
     string,
@@ -37,7 +46,8 @@ export async function createMachine(tools: string, options: { without?: string }
     const path = Bun.which(tool);
     if (path !== null && tool !== options.without) await symlink(path, `${bin}/${tool}`);
   }
-  await copySources(clone);
+  if (options.sources === "installer") await Bun.write(`${clone}/install.sh`, Bun.file(`${ROOT}install.sh`));
+  else await copySources(clone);
   const asRoot = process.getuid?.() === 0;
   if (asRoot) {
     for (const made of [directory.path, home, clone, bin, tmp]) await chown(made, NOBODY, NOBODY);
@@ -50,6 +60,7 @@ export async function createMachine(tools: string, options: { without?: string }
   return {
     home,
     clone,
+    tmp,
     run: async (command, extra = {}) => {
       const child = Bun.spawn([...prefix, ...command], {
         cwd: clone,
@@ -66,6 +77,7 @@ export async function createMachine(tools: string, options: { without?: string }
       return { exitCode, stdout, stderr };
     },
     addTool: async (name, script) => {
+      await rm(`${bin}/${name}`, { force: true });
       await Bun.write(`${bin}/${name}`, script);
       await chmod(`${bin}/${name}`, 0o755);
       return `${bin}/${name}`;

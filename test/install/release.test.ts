@@ -58,6 +58,7 @@ requires(
         "completions/_claude-code-daemon",
         "completions/claude-code-daemon.bash",
         "completions/claude-code-daemon.fish",
+        "prove.ts",
       ].map((name) => `${TOP}/${name}`),
     );
     const unpacked = directory.join(TOP);

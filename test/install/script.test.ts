@@ -16,7 +16,7 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
   const check = shell === "busybox ash" ? requires("busybox") : shell === "dash" ? requires("dash") : test;
 
   check("--help explains itself, on stdout", async () => {
-    await using machine = await createMachine("");
+    await using machine = await createMachine("", { sources: "installer" });
     const result = await machine.run([...command, "install.sh", "--help"]);
     expect(result.exitCode).toBe(0);
     expect(result.stdout).toContain("--uninstall");
@@ -24,7 +24,7 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
   });
 
   check("an argument it does not know is refused, and nothing is installed", async () => {
-    await using machine = await createMachine("");
+    await using machine = await createMachine("", { sources: "installer" });
     const result = await machine.run([...command, "install.sh", "--no-such-thing"]);
     expect(result.exitCode).toBe(64);
     expect(result.stderr).toContain("unknown argument: --no-such-thing");
@@ -32,7 +32,7 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
   });
 
   check("a home that is missing or relative is refused", async () => {
-    await using machine = await createMachine("");
+    await using machine = await createMachine("", { sources: "installer" });
     for (const HOME of ["", "relative"]) {
       const result = await machine.run([...command, "install.sh", "--print-bun"], { HOME });
       expect(result.exitCode).toBe(1);
@@ -41,7 +41,7 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
   });
 
   check("without anything to download with it says so", async () => {
-    await using machine = await createMachine("");
+    await using machine = await createMachine("", { sources: "installer" });
     const result = await machine.run([...command, "install.sh", "--print-bun"]);
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain("Neither npm, curl nor wget is here");
@@ -49,7 +49,7 @@ describe.each(Object.keys(SHELLS))("under %s", (shell) => {
 });
 
 test("a package whose checksum is not the pinned one is not used", async () => {
-  await using machine = await createMachine("");
+  await using machine = await createMachine("", { sources: "installer" });
   // An npm whose registry serves another file under the right name.
   await machine.addTool("npm", '#!/bin/sh\necho evil > "oven-bun-1.4.5.tgz"\n');
   const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
@@ -60,7 +60,7 @@ test("a package whose checksum is not the pinned one is not used", async () => {
 });
 
 test("without a tool for checksums nothing is used, and it says which one to install", async () => {
-  await using machine = await createMachine("", { without: "sha512sum" });
+  await using machine = await createMachine("", { without: "sha512sum", sources: "installer" });
   await machine.addTool("npm", '#!/bin/sh\necho evil > "oven-bun-1.4.5.tgz"\n');
   const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
   expect(result.exitCode).toBe(1);
@@ -70,7 +70,7 @@ test("without a tool for checksums nothing is used, and it says which one to ins
 });
 
 test("a Bun of another version is passed over; one that was named is refused", async () => {
-  await using machine = await createMachine("");
+  await using machine = await createMachine("", { sources: "installer" });
   await machine.addTool("bun", "#!/bin/sh\necho 1.0.0\n");
   const passedOver = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
   expect(passedOver.stderr).toContain("Fetching Bun 1.4.5");
@@ -80,18 +80,19 @@ test("a Bun of another version is passed over; one that was named is refused", a
 });
 
 test("a Bun of the right version is used as it is", async () => {
-  await using machine = await createMachine("");
+  await using machine = await createMachine("", { sources: "installer" });
   const bun = await machine.addTool("bun", "#!/bin/sh\necho 1.4.5\n");
   const result = await machine.run(["/bin/sh", "install.sh", "--print-bun"]);
   expect(result).toEqual({ exitCode: 0, stdout: `${bun}\n`, stderr: "" });
 });
 
 test("a truncated copy does nothing, wherever it was cut", async () => {
-  await using machine = await createMachine("");
+  await using machine = await createMachine("", { sources: "installer" });
   const script = await Bun.file(`${ROOT}install.sh`).text();
-  // Every cut near the end, where the call stands, and a spread over the rest.
-  const cuts = Array.from({ length: 30 }, (_, index) => script.trimEnd().length - 1 - index);
-  for (let length = 0; length < script.length - 40; length += 397) cuts.push(length);
+  // Every cut near the end, where the call stands, after every line, and a spread over the rest.
+  const cuts = new Set(Array.from({ length: 30 }, (_, index) => script.trimEnd().length - 1 - index));
+  for (const { index } of script.slice(0, -40).matchAll(/\n/g)) cuts.add(index + 1);
+  for (let length = 0; length < script.length - 40; length += 397) cuts.add(length);
   for (const length of cuts) {
     await Bun.write(`${machine.clone}/truncated.sh`, script.slice(0, length));
     const result = await machine.run(["/bin/sh", "truncated.sh"]);
@@ -110,7 +111,7 @@ requires("shellcheck")("shellcheck has nothing to say", () => {
 });
 
 test("--uninstall stops the service through the binary; without one, or without a manager, it removes the files", async () => {
-  await using machine = await createMachine("");
+  await using machine = await createMachine("", { sources: "installer" });
   const unit = `${machine.home}/.config/systemd/user/claude-code-daemon.service`;
   const target = `${machine.home}/.local/bin/claude-code-daemon`;
   // By the user's own hand, so that the user may remove it.
