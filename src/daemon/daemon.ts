@@ -22,6 +22,7 @@ import { isInsideSession } from "./inside-session.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
 import { createRefusals } from "./refusals.ts";
+import { createRuns } from "./runs.ts";
 import { Calls, connected, createServe } from "./serve.ts";
 
 export interface DaemonOptions {
@@ -102,6 +103,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
     createChanges,
     log,
   });
+  const runs = executor && createRuns(executor);
   const refusals = createRefusals({ log, now: () => performance.now() });
   const health = (): HealthFacts => ({
     uptimeSeconds: (performance.now() - startedAt) / 1000,
@@ -151,7 +153,7 @@ export function startDaemon(options: DaemonOptions): Daemon {
       streamEnded,
     },
     code: {
-      executor,
+      executor: runs?.executor,
       rules: executeRules(config),
       resolveDirectory: async ({ workspace, sessionId }) => {
         if (sessionId !== undefined) return host.sessionDirectory(sessionId);
@@ -223,17 +225,19 @@ export function startDaemon(options: DaemonOptions): Daemon {
       // Not until the last connection is closed: a page that watches events would hold it for good.
       const idle = async (limitMs: number): Promise<boolean> => {
         const until = performance.now() + limitMs;
-        while (calls.answering + host.running() > 0) {
+        while (calls.answering + host.running() + (runs?.running() ?? 0) > 0) {
           if (performance.now() >= until) return false;
           await Bun.sleep(DRAIN_POLL_MS);
         }
         return true;
       };
+      runs?.drain();
       const drainMs = config.shutdownTimeoutSeconds * 1000;
       const [sessionsDone, callsDone] = await Promise.all([within(host.drainSessions(), drainMs), idle(drainMs)]);
       if (!sessionsDone || !callsDone) {
-        log.warn("interrupting the turns that still run");
+        log.warn("interrupting what still runs");
         host.interruptTurns();
+        runs?.interrupt();
         await idle(LAST_WORDS_MS);
       }
       sockets.close();
