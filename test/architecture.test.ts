@@ -88,7 +88,7 @@ test("frameworks stay at the edge", () => {
 });
 
 test("processes are started in few places", () => {
-  const allowed = /^(claude\/(reaper|locate|descendants|spawn)|exec\/.+|service\/.+|workspace\/git)\.ts$/;
+  const allowed = /^(claude\/(reaper|locate|login|descendants|spawn)|exec\/.+|service\/.+|workspace\/git)\.ts$/;
   expect(filesWith(/Bun\.spawn(Sync)?\(|from "node:child_process"/, (file) => allowed.test(file))).toEqual([]);
 });
 

@@ -1,8 +1,10 @@
 /** What `doctor` looks at: each check gives a finding, and each fault the command that mends it. Nothing is changed. */
-import { existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { toEnvironment } from "../claude/env.ts";
 import { BEST_VERSION, compareVersions, featuresOf, MINIMUM_VERSION } from "../claude/features.ts";
 import { INSTALL_REMEDY, tryLocate } from "../claude/locate.ts";
+import { askLogin } from "../claude/login.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { type Paths, resolvePaths } from "../config/paths.ts";
 import { readInfo } from "../daemon/lock.ts";
@@ -11,6 +13,9 @@ import { toDaemonError } from "../errors.ts";
 import { locateSandbox } from "../exec/locate-sandbox.ts";
 import { findGit } from "../workspace/git.ts";
 import type { CliContext } from "./context.ts";
+import { checkDisk, checkFiles, quoted } from "./findings-files.ts";
+import { checkService } from "./findings-service.ts";
+import { type PortOwner, portOwner } from "./port-owner.ts";
 
 export interface Finding {
   /** What was looked at; one name can have several findings. */
@@ -22,11 +27,7 @@ export interface Finding {
   remedy?: string;
 }
 
-/** Below it SQLite and the workspaces cannot be written much longer. */
-const LOW_DISK_BYTES = 512 * 1024 * 1024;
 const HEALTH_TIMEOUT_MS = 5_000;
-/** Files looked at below the state directory. */
-const MAX_STATE_FILES = 1000;
 
 /** All checks, in the order in which a fault explains the ones after it. Never throws. */
 export async function examine(context: CliContext): Promise<Finding[]> {
@@ -43,13 +44,14 @@ export async function examine(context: CliContext): Promise<Finding[]> {
     for (const text of loaded.warnings) findings.push({ check: "config", state: "note", text });
     findings.push({ check: "config", state: "ok", text: paths.configFile });
   } catch (thrown) {
-    const remedy = `Correct ${paths.configFile} or the variable it names; claude-code-daemon config show tells what is in force.`;
+    const remedy = `Correct it: $EDITOR ${quoted(paths.configFile)} (or the variable that is named)`;
     return [...findings, { check: "config", state: "fault", text: toDaemonError(thrown).message, remedy }];
   }
   const health = await askDaemon(loaded, paths);
   findings.push(...(await checkClaude(context, loaded, health)));
   findings.push(checkGit(context), await checkSandbox(context, loaded));
   findings.push(checkPort(loaded, paths, health));
+  findings.push(...(await checkService(context, loaded)));
   findings.push(...checkWorkspaces(context, loaded, paths));
   findings.push(...checkFiles(context, paths), checkDisk(paths));
   return findings;
@@ -77,7 +79,8 @@ async function askDaemon(loaded: LoadedConfig, paths: Paths): Promise<Answer> {
   }
 }
 
-async function checkClaude(context: CliContext, { config }: LoadedConfig, answer: Answer): Promise<Finding[]> {
+async function checkClaude(context: CliContext, loaded: LoadedConfig, answer: Answer): Promise<Finding[]> {
+  const { config } = loaded;
   const { PATH: path, HOME: home } = context.facts.env;
   const located = await tryLocate({
     configured: config.claude.path === "" ? undefined : config.claude.path,
@@ -108,20 +111,51 @@ async function checkClaude(context: CliContext, { config }: LoadedConfig, answer
       ...(compareVersions(version, BEST_VERSION) < 0 ? { remedy: "claude update" } : {}),
     });
   }
-  const login = answer.ours?.claude?.logged_in;
-  if (login === false) {
-    findings.push({
-      check: "login",
-      state: "fault",
-      text: "claude is not logged in",
-      remedy: "Run `claude` once and log in.",
-    });
-  } else {
-    const unknown = answer.ours ? "the running daemon has not asked yet" : "not known: only a running daemon asks";
-    const text = login === true ? "claude is logged in" : unknown;
-    findings.push({ check: "login", state: login === true ? "ok" : "note", text });
-  }
+  findings.push(await checkLogin(context, loaded, place, answer));
   return findings;
+}
+
+/** The running daemon's word, which knows of refused turns; else claude's own. */
+async function checkLogin(
+  { facts }: CliContext,
+  { config }: LoadedConfig,
+  claude: string,
+  answer: Answer,
+): Promise<Finding> {
+  const told = answer.ours?.claude?.logged_in;
+  const launch = { kind: "agent", cwd: "/", trusted: false, persist: false, clientTools: false } as const;
+  const ask = () =>
+    askLogin(
+      claude,
+      toEnvironment(launch, {
+        base: facts.env,
+        passEnv: config.claude.passEnv,
+        instanceId: "doctor",
+        processMarker: "doctor",
+        own: { ports: [], hosts: [] },
+      }),
+    );
+  const { CLAUDE_CONFIG_DIR: directory, HOME: home = facts.userHome } = facts.env;
+  // A claude that never ran would make its files now; doctor changes nothing.
+  if (typeof told !== "boolean" && !existsSync(join(directory ?? home ?? "/", ".claude.json"))) {
+    const text = "not known: claude has never been run here";
+    return {
+      check: "login",
+      state: "note",
+      text,
+      remedy: "claude auth login (or a variable such as ANTHROPIC_API_KEY)",
+    };
+  }
+  const login = typeof told === "boolean" ? told : await ask();
+  if (login === true) return { check: "login", state: "ok", text: "claude is logged in" };
+  if (login === undefined)
+    return { check: "login", state: "note", text: "claude does not say whether it is logged in" };
+  return {
+    check: "login",
+    state: "fault",
+    text: "claude is not logged in",
+    remedy: "claude auth login (or set ANTHROPIC_API_KEY for the daemon)",
+  };
 }
 
 function checkGit(context: CliContext): Finding {
@@ -156,14 +190,20 @@ function checkPort({ config }: LoadedConfig, paths: Paths, answer: Answer): Find
     return { check: "daemon", state, text, ...(state === "ok" ? {} : { remedy: "claude-code-daemon status" }) };
   }
   if (answer.taken) {
+    const owner = portOwner(config.port);
     return {
       check: "port",
       state: "fault",
-      text: `port ${config.port} is taken by another program`,
+      text: `port ${config.port} is taken by ${describeOwner(owner)}`,
       remedy: "Stop that program, or choose another port: claude-code-daemon start --port N (port in the config).",
     };
   }
   return { check: "daemon", state: "note", text: "not running", remedy: "claude-code-daemon start" };
+}
+
+function describeOwner(owner: PortOwner | undefined): string {
+  if (owner?.pid !== undefined) return `${owner.name ?? "a program"} (process ${owner.pid})`;
+  return owner === undefined ? "another program" : `a program of another user (uid ${owner.uid})`;
 }
 
 function checkWorkspaces(context: CliContext, { config }: LoadedConfig, paths: Paths): Finding[] {
@@ -178,44 +218,4 @@ function checkWorkspaces(context: CliContext, { config }: LoadedConfig, paths: P
     const remedy = `claude-code-daemon workspace remove ${JSON.stringify(root)}`;
     return { check: "workspace", state: "fault", text: `${root} is not a directory`, remedy };
   });
-}
-
-function checkFiles({ facts }: CliContext, { stateDirectory }: Paths): Finding[] {
-  const stats = lstatSync(stateDirectory, { throwIfNoEntry: false });
-  if (!stats) return [{ check: "files", state: "ok", text: `${stateDirectory} will be made at the first start` }];
-  const fault = (text: string, remedy: string): Finding => ({ check: "files", state: "fault", text, remedy });
-  const quoted = JSON.stringify(stateDirectory);
-  if (stats.isSymbolicLink()) {
-    return [fault(`${stateDirectory} is a symbolic link`, `rm ${quoted}, or point XDG_STATE_HOME at the real place`)];
-  }
-  if (!stats.isDirectory()) return [fault(`${stateDirectory} is not a directory`, `mv ${quoted} somewhere else`)];
-  if (stats.uid !== facts.uid) {
-    return [
-      fault(`${stateDirectory} belongs to another user (uid ${stats.uid})`, `sudo chown -R "$(id -u)" ${quoted}`),
-    ];
-  }
-  const open = (stats.mode & 0o077) !== 0 ? [stateDirectory] : [];
-  for (const entry of readdirSync(stateDirectory).slice(0, MAX_STATE_FILES)) {
-    const path = join(stateDirectory, entry);
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found && !found.isSymbolicLink() && (found.mode & 0o077) !== 0) open.push(path);
-  }
-  if (open.length > 0) {
-    return [fault(`others can reach ${open.slice(0, 5).join(", ")}`, `chmod -R go= ${quoted}`)];
-  }
-  return [{ check: "files", state: "ok", text: `${stateDirectory} is yours alone` }];
-}
-
-function checkDisk({ stateDirectory, home }: Paths): Finding {
-  const place = existsSync(stateDirectory) ? stateDirectory : home;
-  try {
-    const { bavail, bsize } = statfsSync(place);
-    const free = bavail * bsize;
-    const text = `${(free / 1e9).toFixed(1)} GB free at ${place}`;
-    if (free >= LOW_DISK_BYTES) return { check: "disk", state: "ok", text };
-    return { check: "disk", state: "fault", text, remedy: "Free some space: sessions and undo are kept there." };
-  } catch (error) {
-    const text = `${place} cannot be looked at: ${error instanceof Error ? error.message : String(error)}`;
-    return { check: "disk", state: "fault", text, remedy: "Make the home directory readable and writable." };
-  }
 }

@@ -1,6 +1,5 @@
 /** `service …`: the daemon as a service of this user's systemd or launchd. */
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmdirSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import type { Command } from "commander";
 import { tryLocate } from "../claude/locate.ts";
 import { writeFileAtomic } from "../config/files.ts";
@@ -9,38 +8,17 @@ import { type Paths, resolvePaths } from "../config/paths.ts";
 import { DaemonError } from "../errors.ts";
 import type { ServiceManager, ServiceState } from "../service/contract.ts";
 import { parseEnvironmentFile, renderEnvironmentFile } from "../service/environment-file.ts";
-import { findServiceManager } from "../service/service-manager.ts";
 import { mergePaths, takeSnapshot } from "../service/snapshot.ts";
 import { pathOfUserShell } from "../service/user-shell.ts";
 import { type CliContext, printJson, printLine, toTerminalText } from "./context.ts";
 import { callDaemon, findOwnDaemon } from "./daemon-client.ts";
 import { addLogs } from "./logs.ts";
+import { lastingPath, openServiceManager, startCommand } from "./service-manager.ts";
 import { counted } from "./words.ts";
 
 /** A cold claude answers within seconds; launchd does not wait for it as systemd does. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const ANSWER_POLL_MS = 200;
-
-const real = (path: string | undefined): string | undefined => {
-  if (path === undefined) return undefined;
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
-};
-
-/** The name under which `resolved` stands on PATH: that one stays when an update replaces what it points to. */
-function lastingPath(resolved: string, name: string, path: string): string {
-  const named = Bun.which(name, { PATH: path });
-  return named !== null && isAbsolute(named) && real(named) === real(resolved) ? named : resolved;
-}
-
-/** What starts this program again: the compiled binary, or Bun with the sources. */
-function startCommand(path: string): string[] {
-  if (Bun.main.startsWith("/$bunfs/")) return [lastingPath(process.execPath, "claude-code-daemon", path), "start"];
-  return [process.execPath, "--no-env-file", "--config=/dev/null", Bun.main, "start"];
-}
 
 interface Surroundings {
   paths: Paths;
@@ -48,17 +26,10 @@ interface Surroundings {
   environmentFile: string;
 }
 
-async function surroundings({ facts }: CliContext): Promise<Surroundings> {
-  const paths = resolvePaths(facts);
-  const manager = await findServiceManager({
-    platform: facts.platform,
-    environment: facts.env,
-    home: paths.home,
-    configHome: dirname(paths.configDirectory),
-    uid: facts.uid,
-    writeFile: writeFileAtomic,
-  });
-  return { paths, manager, environmentFile: join(paths.configDirectory, "service.env") };
+async function surroundings(context: CliContext): Promise<Surroundings> {
+  const paths = resolvePaths(context.facts);
+  const manager = await openServiceManager(context);
+  return { paths, manager, environmentFile: paths.serviceEnvironmentFile };
 }
 
 /** The PATH for the service and the claude on it; the user's shell is asked where this process's PATH has none. */
@@ -189,7 +160,7 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
 export function addService(program: Command, context: CliContext, done: (code: number) => void): void {
   const { stdout } = context;
   const say = (line: string) => printLine(stdout, toTerminalText(line, stdout));
-  const manager = async () => (await surroundings(context)).manager;
+  const manager = () => openServiceManager(context);
   const service = program
     .command("service")
     .description("make the daemon a service of yours (systemd or launchd, no root), and manage it");

@@ -4,6 +4,7 @@ import { DaemonError } from "../errors.ts";
 import type { HostFacts } from "./environment.ts";
 import type { Paths } from "./paths.ts";
 import { type Config, type ConfigKey, configKeys, ENV_PREFIX } from "./schema.ts";
+import { lineOfKey, lineOfSyntaxError } from "./toml-line.ts";
 import { type ConfigValue, checkValue, parseText, type ValueOrigin } from "./values.ts";
 
 /** Flag values by flag name; a flag that may be repeated comes as a list. */
@@ -54,7 +55,8 @@ function parseFile(file: { path: string; text: string }): Table {
     return isTable(parsed) ? parsed : {};
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^TOML Parse error: /, "") : String(error);
-    throw configError(`${file.path} is not valid TOML: ${why}`, error);
+    const line = lineOfSyntaxError(file.text);
+    throw configError(`${file.path}${line === undefined ? "" : `, line ${line},`} is not valid TOML: ${why}`, error);
   }
 }
 
@@ -97,8 +99,12 @@ function settingOf(key: ConfigKey, sources: ConfigSources, fileTable: Table | un
   }
   if (file && fileTable) {
     const raw = valueAt(fileTable, key.name, file.path);
-    const origin: ValueOrigin = { label: `file ${file.path}`, base: undefined, home };
-    if (raw !== undefined) return { key, value: checkValue(key, raw, origin), source: origin.label };
+    if (raw !== undefined) {
+      const source = `file ${file.path}`;
+      const line = lineOfKey(file.text, key.name);
+      const label = line === undefined ? source : `${source}, line ${line}`;
+      return { key, value: checkValue(key, raw, { label, base: undefined, home }), source };
+    }
   }
   return { key, value: structuredClone(key.schema.default) as ConfigValue, source: "default" };
 }

@@ -11,6 +11,8 @@ export interface Paths {
   /** Managed by `origin allow` and `workspace add`; beside the config because deleting the state must not lose them. */
   originsFile: string;
   workspacesFile: string;
+  /** What the service has of the user's shell; 0600, it may hold a login. */
+  serviceEnvironmentFile: string;
   /** Ours alone: 0700, safe to delete while no daemon runs. */
   stateDirectory: string;
   databaseFile: string;
@@ -54,6 +56,7 @@ export function resolvePaths(facts: Pick<HostFacts, "env" | "platform" | "userHo
     configFile: absolute(env.CLAUDE_CODE_DAEMON_CONFIG) ?? join(configDirectory, "config.toml"),
     originsFile: join(configDirectory, "origins.json"),
     workspacesFile: join(configDirectory, "workspaces.json"),
+    serviceEnvironmentFile: join(configDirectory, "service.env"),
     stateDirectory,
     databaseFile: join(stateDirectory, "daemon.sqlite"),
     lockFile: join(stateDirectory, "daemon.lock"),

@@ -39,6 +39,8 @@ export interface LogOptions {
 /** All of them throw a `DaemonError` that says what the manager said; none of them needs root. */
 export interface ServiceManager {
   readonly kind: "systemd" | "launchd";
+  /** The manager's file as `install` writes it. */
+  render(spec: ServiceSpec): string;
   /** Writes the manager's file, enables the service and (re)starts it. */
   install(spec: ServiceSpec): Promise<void>;
   /** Stops it and takes back what `install` made; gives the removed paths. A service that is not there is no failure. */

@@ -2,7 +2,13 @@
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DaemonError } from "../errors.ts";
-import { type CommandResult, type ManagerDeps, SERVICE_NAME, type ServiceManager } from "./contract.ts";
+import {
+  type CommandResult,
+  type ManagerDeps,
+  SERVICE_NAME,
+  type ServiceManager,
+  type ServiceSpec,
+} from "./contract.ts";
 import { renderPlist } from "./plist.ts";
 
 export const LAUNCHD_LABEL = `dev.${SERVICE_NAME}`;
@@ -65,22 +71,26 @@ export function createLaunchd(deps: LaunchdDeps): ServiceManager {
     if (result.exitCode !== 0) throw failure("start the service", result);
   };
 
+  const render = (spec: ServiceSpec) =>
+    renderPlist({
+      label: LAUNCHD_LABEL,
+      command: spec.command,
+      home: deps.home,
+      logFile,
+      environment: {
+        HOME: deps.home,
+        CLAUDE_CODE_DAEMON_SERVICE: "launchd",
+        CLAUDE_CODE_DAEMON_SERVICE_ENV: spec.environmentFile,
+        CLAUDE_CODE_DAEMON_SERVICE_LOG: logFile,
+        CLAUDE_CODE_DAEMON_WORKSPACES_CURRENT_DIRECTORY: "false",
+      },
+    });
+
   return {
     kind: "launchd",
+    render,
     install: async (spec) => {
-      const text = renderPlist({
-        label: LAUNCHD_LABEL,
-        command: spec.command,
-        home: deps.home,
-        logFile,
-        environment: {
-          HOME: deps.home,
-          CLAUDE_CODE_DAEMON_SERVICE: "launchd",
-          CLAUDE_CODE_DAEMON_SERVICE_ENV: spec.environmentFile,
-          CLAUDE_CODE_DAEMON_SERVICE_LOG: logFile,
-          CLAUDE_CODE_DAEMON_WORKSPACES_CURRENT_DIRECTORY: "false",
-        },
-      });
+      const text = render(spec);
       mkdirSync(dirname(plistFile), { recursive: true });
       mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
       deps.writeFile(plistFile, text);

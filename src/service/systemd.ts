@@ -67,6 +67,7 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
 
   return {
     kind: "systemd",
+    render: renderUnit,
     install: async (spec) => {
       const text = renderUnit(spec);
       mkdirSync(unitDirectory, { recursive: true });

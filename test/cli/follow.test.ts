@@ -1,11 +1,11 @@
 /** `session show --follow` on a real daemon, and `logs -f` on an imitation of systemd: what they show and how they end. */
 import { expect, test } from "bun:test";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { ROOT, startFromSource } from "../e2e/from-source.ts";
 import { startAnthropicApi } from "../support/anthropic-api.ts";
 import { text, toolCall } from "../support/api-reply.ts";
 import { requires } from "../support/requires.ts";
-import { createTmpDir } from "../support/tmp-dir.ts";
+import { createFakeSystemd } from "./fake-systemd.ts";
 
 const COMMAND = [process.execPath, "--no-env-file", "--config=/dev/null", `${ROOT}src/main.ts`];
 const MAX_WAIT_MS = 30_000;
@@ -87,37 +87,12 @@ test("following ends by itself when the session is closed", async () => {
   expect((await start(["session", "show", id, "-f"], daemon.env).end()).code).toBe(0);
 });
 
-/** `systemctl --user` that answers, and a `journalctl` that prints its arguments and, following, one line more. */
-async function createSystemd(active: boolean) {
-  const directory = await createTmpDir("logs-");
-  mkdirSync(directory.join("bin"));
-  const script = (name: string, body: string) => {
-    writeFileSync(directory.join("bin", name), `#!/bin/sh\n${body}\n`);
-    chmodSync(directory.join("bin", name), 0o755);
-  };
-  script(
-    "systemctl",
-    `case "$*" in
-*is-system-running*) echo running ;;
-*show*) printf 'ActiveState=${active ? "active" : "inactive"}\\nSubState=x\\nMainPID=${active ? 7 : 0}\\nUnitFileState=enabled\\n' ;;
-esac`,
-  );
-  script("loginctl", "echo no");
-  script(
-    "journalctl",
-    `echo "asked: $*"
-case " $* " in *" -f "*) echo "level=info msg=later"; exec sleep 60 ;; esac`,
-  );
-  const env = { HOME: directory.path, PATH: `${directory.join("bin")}:/usr/bin:/bin` };
-  return { env, directory, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
-}
-
 requires("linux")("logs reads the service's journal, follows it, and Ctrl-C ends it cleanly", async () => {
-  await using systemd = await createSystemd(true);
+  await using systemd = await createFakeSystemd({ active: true });
   for (const words of [["logs"], ["service", "logs"]]) {
     const { code, out } = await start([...words, "-n", "5"], systemd.env).end();
     expect(code).toBe(0);
-    expect(out).toMatch(/^asked: .*-n 5 .*--user-unit=claude-code-daemon\.service\n$/);
+    expect(out).toMatch(/^asked: .*-n 5 .*claude-code-daemon/);
   }
   const following = start(["logs", "-f"], systemd.env);
   await following.shows("msg=later");
@@ -128,8 +103,8 @@ requires("linux")("logs reads the service's journal, follows it, and Ctrl-C ends
 });
 
 requires("linux")("logs says when the daemon that runs is not the service", async () => {
-  await using systemd = await createSystemd(false);
-  const state = systemd.directory.join(".local/state/claude-code-daemon");
+  await using systemd = await createFakeSystemd({ active: false });
+  const state = systemd.join(".local/state/claude-code-daemon");
   mkdirSync(state, { recursive: true });
   const info = { pid: process.pid, url: "http://127.0.0.1:1", startedAt: new Date().toISOString() };
   writeFileSync(`${state}/daemon.json`, JSON.stringify(info));

@@ -130,7 +130,7 @@ describe("a bad value stops the start and names its source", () => {
     [{ flags: { host: "0.0.0.0" } }, 'host is "0.0.0.0" (flag --host), but it must be 127.0.0.1, localhost or ::1.'],
     [
       { file: '[log]\nlevel = "loud"' },
-      'log.level is "loud" (file /home/u/.config/claude-code-daemon/config.toml), but it must be one of error, warn, info, debug.',
+      'log.level is "loud" (file /home/u/.config/claude-code-daemon/config.toml, line 2), but it must be one of error, warn, info, debug.',
     ],
     [
       { env: { CLAUDE_CODE_DAEMON_EXEC_ENABLED: "maybe" } },
