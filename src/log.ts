@@ -22,8 +22,13 @@ export interface LoggerOptions {
   level: LogLevel;
   /** Prefix each line with an ISO time; off under systemd. */
   timestamps: boolean;
+  /** Prefix each line with its priority as journald takes it off again: `journalctl -p err` finds errors. */
+  priorities?: boolean;
   write?: (line: string) => void;
 }
+
+/** syslog's numbers. */
+export const LOG_PRIORITIES: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
 /** Longest value written; the rest is cut with an ellipsis. */
 const MAX_VALUE_CHARS = 2000;
@@ -48,7 +53,8 @@ export function createLogger(options: LoggerOptions, fields: LogFields = {}): Lo
   const enabled = (level: LogLevel) => LOG_LEVELS.indexOf(level) <= threshold;
   const log = (level: LogLevel) => (text: string, extra?: LogFields) => {
     if (!enabled(level)) return;
-    let line = options.timestamps ? `time=${new Date().toISOString()} ` : "";
+    let line = options.priorities ? `<${LOG_PRIORITIES[level]}>` : "";
+    line += options.timestamps ? `time=${new Date().toISOString()} ` : "";
     line += `level=${level} msg=${quote(text)}`;
     for (const [key, value] of Object.entries({ ...fields, ...extra })) {
       if (value !== undefined) line += ` ${key}=${encodeValue(value)}`;

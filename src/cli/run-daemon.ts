@@ -9,6 +9,7 @@ import { createLogger, type Logger, type LogLevel } from "../log.ts";
 import { VERSION } from "../version.ts";
 import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { exitCodeOf } from "./exit-codes.ts";
+import { printFailure, writesToJournal } from "./journal.ts";
 
 export interface RunOptions {
   loaded: LoadedConfig;
@@ -41,11 +42,12 @@ function announce(context: CliContext, options: RunOptions, daemon: Daemon): voi
 /** What a stop may take beside the drain: last words, and the processes' own ends. */
 const AFTER_DRAIN_MS = 20_000;
 
-/** Journald adds the time itself. */
+/** Journald adds the time itself, and takes the level off the line. */
 export function createDaemonLogger(context: CliContext, level: LogLevel): Logger {
   const { env } = context.facts;
   const timestamps = env.JOURNAL_STREAM === undefined && env.INVOCATION_ID === undefined;
-  return createLogger({ level, timestamps, write: (line) => context.stderr.write(line) });
+  const priorities = writesToJournal(context);
+  return createLogger({ level, timestamps, priorities, write: (line) => context.stderr.write(line) });
 }
 
 /** Resolves with the exit code once the daemon is down. Throws what prevents it from listening. */
@@ -86,7 +88,7 @@ export async function runDaemon(context: CliContext, options: RunOptions): Promi
   announce(context, options, daemon);
   daemon.ready.catch(async (thrown: unknown) => {
     const error = toDaemonError(thrown);
-    printLine(context.stderr, `${context.name}: ${toTerminalText(error.message, context.stderr)}`);
+    printFailure(context, error);
     await daemon.stop();
     ended.resolve(exitCodeOf(error));
   });

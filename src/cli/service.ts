@@ -136,8 +136,8 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
   const { manager } = await surroundings(context);
   const state = await manager.state();
   if (json) {
-    const { pid = null, restarts = null, lingering = null, ...facts } = state;
-    printJson(stdout, { manager: manager.kind, ...facts, pid, restarts, lingering });
+    const { pid = null, restarts = null, lingering = null, problem = null, ...facts } = state;
+    printJson(stdout, { manager: manager.kind, ...facts, problem, pid, restarts, lingering });
     return state.running;
   }
   if (!state.installed) {
@@ -149,6 +149,7 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
     ...(state.restarts === undefined || state.restarts === 0 ? [] : [`restarted ${counted(state.restarts, "time")}`]),
   ];
   printLine(stdout, toTerminalText([`service: ${state.detail}`, ...more].join(", "), stdout));
+  if (state.problem !== undefined) printLine(stdout, toTerminalText(`why: ${state.problem}`, stdout));
   printLine(
     stdout,
     state.enabled ? startsWhen(state) : "It does not start by itself: claude-code-daemon service install",

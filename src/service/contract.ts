@@ -19,6 +19,8 @@ export interface ServiceState {
   running: boolean;
   /** In the manager's own words, e.g. `active (running)`. */
   detail: string;
+  /** Why it does not run, in the daemon's own last words, where those are known. */
+  problem: string | undefined;
   pid: number | undefined;
   /** How often the manager has restarted it since it was started; undefined where it does not say. */
   restarts: number | undefined;

@@ -9,6 +9,7 @@ import {
   type ServiceManager,
   type ServiceSpec,
 } from "./contract.ts";
+import { lastLine } from "./log-file.ts";
 import { renderPlist } from "./plist.ts";
 
 export const LAUNCHD_LABEL = `dev.${SERVICE_NAME}`;
@@ -134,6 +135,8 @@ export function createLaunchd(deps: LaunchdDeps): ServiceManager {
           exitCode === 0
             ? `${word ?? "loaded"}${lastExit === undefined ? "" : ` (last exit: ${lastExit})`}`
             : "not loaded",
+        // Where it ended with a code of failure, or (for us) with the 0 that launchd takes as "do not try again".
+        problem: pid > 0 || exitCode !== 0 ? undefined : lastLine(logFile),
         pid: pid > 0 ? pid : undefined,
         restarts: undefined,
         lingering: undefined,

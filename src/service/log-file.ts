@@ -1,5 +1,5 @@
 /** launchd writes the log and never rotates it: the daemon does, at its start and then regularly. */
-import { copyFileSync, statSync, truncateSync } from "node:fs";
+import { closeSync, copyFileSync, openSync, readSync, statSync, truncateSync } from "node:fs";
 
 /** Two of these are kept. */
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
@@ -21,4 +21,23 @@ export function rotateLog(path: string, maxBytes = MAX_LOG_BYTES): boolean {
 export function rotateLogRegularly(path: string): void {
   rotateLog(path);
   setInterval(rotateLog, ROTATE_INTERVAL_MS, path).unref();
+}
+
+/** Of the end of the log, as much as is looked at. */
+const TAIL_BYTES = 4096;
+
+/** The last line that the daemon wrote; undefined where there is none. */
+export function lastLine(path: string): string | undefined {
+  try {
+    const descriptor = openSync(path, "r");
+    try {
+      const bytes = Buffer.alloc(TAIL_BYTES);
+      const read = readSync(descriptor, bytes, 0, TAIL_BYTES, Math.max(0, statSync(path).size - TAIL_BYTES));
+      return bytes.toString("utf8", 0, read).trimEnd().split("\n").at(-1) || undefined;
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return undefined;
+  }
 }

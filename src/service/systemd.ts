@@ -33,32 +33,36 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
     if (existsSync(unitFile)) return;
     throw new DaemonError("not_found", "The service is not installed. Install it: claude-code-daemon service install");
   };
-  /** The daemon's own last words say more than systemd's. */
-  const startFailure = async (): Promise<DaemonError> => {
-    const invocation = (await systemctl("show", "--property=InvocationID", "--value", UNIT)).stdout.trim();
-    const match = invocation === "" ? [`--user-unit=${UNIT}`] : [`_SYSTEMD_INVOCATION_ID=${invocation}`];
+  /**
+   * Journal entries of the service. Of a process that ended at once journald no longer finds out the unit, but keeps the
+   * name that the unit gave its output.
+   */
+  const spoken = [`_SYSTEMD_USER_UNIT=${UNIT}`, `_UID=${deps.uid}`, "+"];
+  spoken.push(`SYSLOG_IDENTIFIER=${SERVICE_NAME}`, `_UID=${deps.uid}`);
+  const aboutIt = [...spoken, "+", `USER_UNIT=${UNIT}`, `_UID=${deps.uid}`];
+  const journal = async (lines: number, ...words: string[]): Promise<string> => {
     await run(["journalctl", "--user", "--sync"]);
-    const { stdout } = await run([
-      "journalctl",
-      "--no-pager",
-      "-q",
-      "-o",
-      "cat",
-      "-n",
-      String(FAILURE_LINES),
-      ...match,
-    ]);
-    const words = stdout.trim() === "" ? "" : `\n${stdout.trimEnd().replaceAll(/^/gm, "  ")}`;
+    return (await run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", String(lines), ...words])).stdout.trimEnd();
+  };
+  const lastError = async (since: readonly string[]): Promise<string | undefined> => {
+    const line = await journal(1, "-p", "err", ...since, ...spoken);
+    return line.replace(`${SERVICE_NAME}: `, "") || undefined;
+  };
+  /** The daemon's own last words say more than systemd's, which are there where it could not even be started. */
+  const startFailure = async (since: string): Promise<DaemonError> => {
+    const said = (await journal(FAILURE_LINES, since, ...spoken)) || (await journal(FAILURE_LINES, since, ...aboutIt));
+    const words = said === "" ? "" : ` Its last words:\n${said.replaceAll(/^/gm, "  ")}`;
     return new DaemonError(
       "unsupported",
-      `The service is installed, but the daemon did not start. Its last words:${words}\nCorrect that, then: claude-code-daemon service start`,
+      `The service is installed, but the daemon did not start.${words}\nCorrect that, then: claude-code-daemon service start`,
       { detail: { exit: 1 } },
     );
   };
   const launch = async (verb: "start" | "restart") => {
     // Earlier failures must not count against this start.
     await systemctl("reset-failed", UNIT);
-    if ((await systemctl(verb, UNIT)).exitCode !== 0) throw await startFailure();
+    const since = `--since=@${(Date.now() / 1000).toFixed(3)}`;
+    if ((await systemctl(verb, UNIT)).exitCode !== 0) throw await startFailure(since);
   };
   const lingering = async (): Promise<boolean | undefined> => {
     const { exitCode, stdout } = await run(["loginctl", "show-user", String(deps.uid), "--property=Linger", "--value"]);
@@ -108,7 +112,7 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
     state: async () => {
       const result = await systemctl(
         "show",
-        "--property=ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result",
+        "--property=ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,ExecMainStartTimestamp",
         UNIT,
       );
       if (result.exitCode !== 0) throw failure("say how the service is", result);
@@ -117,11 +121,16 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
       const [active = "unknown", sub = "", outcome = ""] = ["ActiveState", "SubState", "Result"].map((n) =>
         facts.get(n),
       );
+      const failing = outcome !== "" && outcome !== "success";
+      // journalctl reads what systemctl writes; there is none before the first start.
+      const startedAt = facts.get("ExecMainStartTimestamp") ?? "";
+      const since = startedAt === "" ? [] : [`--since=${startedAt}`];
       return {
         installed: existsSync(unitFile),
         enabled: facts.get("UnitFileState") === "enabled",
         running: active === "active",
-        detail: `${active} (${sub}${outcome === "" || outcome === "success" ? "" : `, ${outcome}`})`,
+        detail: `${active} (${sub}${failing ? `, ${outcome}` : ""})`,
+        problem: failing ? await lastError(since) : undefined,
         pid: pid > 0 ? pid : undefined,
         restarts: Number(facts.get("NRestarts") ?? 0),
         lingering: await lingering(),
@@ -129,8 +138,20 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
       };
     },
     logs: async ({ follow, lines, write, signal }) => {
-      const words = ["--no-pager", "-o", "short-iso", "-n", String(lines), `--user-unit=${UNIT}`];
-      await deps.stream(["journalctl", ...words, ...(follow ? ["-f"] : [])], { write, signal });
+      let written = false;
+      const words = ["--no-pager", "-q", "-o", "short-iso", "-n", String(lines), ...(follow ? ["-f"] : []), ...aboutIt];
+      await deps.stream(["journalctl", ...words], {
+        write: (text) => {
+          written = true;
+          write(text);
+        },
+        signal,
+      });
+      if (written || lines === 0 || follow) return;
+      throw new DaemonError(
+        "not_found",
+        "The journal has nothing of the service that you may read. A journal that is kept in memory only is read by members of systemd-journal: sudo usermod -aG systemd-journal $USER",
+      );
     },
     linger: async () => {
       const result = await run(["loginctl", "enable-linger"]);

@@ -1,6 +1,6 @@
 /** The systemd user unit as text. Pure. */
 import { DaemonError } from "../errors.ts";
-import type { ServiceSpec } from "./contract.ts";
+import { SERVICE_NAME, type ServiceSpec } from "./contract.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const UNWRITABLE = /[\u0000-\u001f\u007f]/;
@@ -57,6 +57,7 @@ ExecStart=${renderCommand(spec.command)}
 Environment=CLAUDE_CODE_DAEMON_SERVICE=systemd
 Environment=CLAUDE_CODE_DAEMON_WORKSPACES_CURRENT_DIRECTORY=false
 Environment=DO_NOT_TRACK=1 BUN_ENABLE_CRASH_REPORTING=0
+SyslogIdentifier=${SERVICE_NAME}
 EnvironmentFile=-${renderPath(spec.environmentFile)}
 Restart=on-failure
 RestartSec=2
