@@ -3,10 +3,15 @@
  * the reason in its title; where CLAUDE_CODE_DAEMON_TEST_NO_SKIP=1 (CI) it fails instead.
  */
 import { test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const PROBE_TIMEOUT_MS = 20_000;
+
+const COMPUTER_TOOLS = [
+  ["mmdebstrap", "mmdebstrap"],
+  ["nsenter", "util-linux"],
+] as const;
 
 const systemdUser = fileURLToPath(new URL("../service/systemd-user.sh", import.meta.url));
 
@@ -42,6 +47,16 @@ const NEEDS = {
     runs(["sh", systemdUser, "/dev/null"])
       ? undefined
       : "no systemd --user could be started here (needs root, cgroup2, overlayfs, and apt-get install dbus-user-session libpam-systemd)",
+  /** A computer of its own, booted from Debian's packages: what test/service/boot/machine.ts builds. */
+  computer: () => {
+    for (const [command, debianPackage] of COMPUTER_TOOLS) {
+      const reason = tool(command, debianPackage);
+      if (reason !== undefined) return reason;
+    }
+    if (!existsSync("/usr/share/keyrings/debian-archive-keyring.gpg")) return "apt-get install debian-archive-keyring";
+    const mounted = existsSync("/proc/mounts") ? readFileSync("/proc/mounts", "utf8") : "";
+    return /^\S+ \S+ cgroup2 rw/m.test(mounted) ? undefined : "no cgroup2 is mounted here";
+  },
 } satisfies Record<string, () => string | undefined>;
 
 export type Need = keyof typeof NEEDS;

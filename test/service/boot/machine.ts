@@ -14,7 +14,7 @@ const HERE = fileURLToPath(new URL("./", import.meta.url));
 const CA_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
 const REGISTRY = "registry.npmjs.org";
 /** Far beyond what any of it takes. */
-const MAX_WAIT_MS = 15_000;
+const MAX_WAIT_MS = 30_000;
 const POLL_MS = 100;
 const SSH = ["ssh", "-q", "-o", "BatchMode=yes", "-o", "HostKeyAlias=machine", "-o", "ControlMaster=no"];
 
