@@ -282,7 +282,7 @@ build() {
   scratch
   source=$SCRATCH/source
   mkdir -p "$source/bin"
-  (cd "$HERE" && tar -cf - package.json bun.lock bunfig.toml tsconfig.json src bin/build.ts) | tar -xf - -C "$source"
+  (cd "$HERE" && tar -cf - package.json bun.lock bunfig.toml tsconfig.json src bin/build.ts bin/mach-o.ts) | tar -xf - -C "$source"
   version=$(clone_version)
   commit=$(git -C "$HERE" rev-parse --short=12 HEAD 2>/dev/null || true)
   [ -z "$commit" ] || version=$version+$commit

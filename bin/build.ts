@@ -7,9 +7,10 @@
  * A compiled binary by default loads `.env` and runs `bunfig.toml` preloads of the directory it is started in: every kind
  * of autoloading is off. No source maps: they carry the paths of the machine that built it.
  */
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { hasFittingSignature, signAdHoc } from "./mach-o.ts";
 
 const root = resolve(import.meta.dir, "..");
 
@@ -60,6 +61,11 @@ const result = await Bun.build({
 });
 for (const log of result.logs) process.stderr.write(`${log}\n`);
 if (!result.success) process.exit(1);
+if ((target ?? `bun-${process.platform}`).includes("darwin")) {
+  const program = readFileSync(outfile);
+  if (!hasFittingSignature(program)) writeFileSync(outfile, signAdHoc(program, "claude-code-daemon"));
+  chmodSync(outfile, 0o755);
+}
 const megabytes = (Bun.file(outfile).size / 1e6).toFixed(1);
 process.stderr.write(`Built ${version}, ${megabytes} MB in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
 process.stdout.write(`${outfile}\n`);

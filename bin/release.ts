@@ -18,7 +18,7 @@ import { BUN_VERSION, selectTargets, type Target } from "./release/targets.ts";
 const root = resolve(import.meta.dir, "..");
 const NAME = "claude-code-daemon";
 /** What the build reads; install.sh copies the same. */
-const SOURCES = ["package.json", "bun.lock", "bunfig.toml", "tsconfig.json", "src", "bin/build.ts"];
+const SOURCES = ["package.json", "bun.lock", "bunfig.toml", "tsconfig.json", "src", "bin/build.ts", "bin/mach-o.ts"];
 const INSTALL_TIMEOUT_MS = 300_000;
 const BUILD_TIMEOUT_MS = 120_000;
 const GIT_TIMEOUT_MS = 10_000;
