@@ -1,6 +1,6 @@
 /** Events per second through the daemon beside the bare process, and what a reader that does not read costs. */
 import { connect } from "node:net";
-import { Conversation } from "../client.ts";
+import { Conversation, chat } from "../client.ts";
 import type { Place } from "../place.ts";
 import { cpuSeconds, memoryOf } from "../proc.ts";
 import { median, quantile, type Row } from "../statistics.ts";
@@ -63,14 +63,8 @@ export async function streaming(place: Place, events: number, rounds: number): P
       () => bare.turn(prompt),
       async () => {
         const before = cpuSeconds(daemon.pid);
-        const messages = [...conversation.messages, { role: "user", content: prompt }];
-        const response = await fetch(`${daemon.url}/v1/chat/completions`, {
-          method: "POST",
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify({ model: MODEL, stream: true, messages }),
-        });
-        if (!response.body) throw new Error("an answer without a body");
-        for await (const chunk of response.body) ours.add(chunk);
+        const messages = [...conversation.messages, { role: "user" as const, content: prompt }];
+        await chat(daemon.url, MODEL, messages, { watch: ours.add });
         if (round > 0) cpu.push(((cpuSeconds(daemon.pid) - before) * 1e6) / events);
       },
     ];
