@@ -108,6 +108,8 @@ const EXPECTED_MEMORY_BYTES = 140_000_000;
 const UNASKED_PROFILE = "described";
 /** Spares are booted when no process was asked for during this time: the request goes first. */
 const REFILL_QUIET_MS = 150;
+/** When a process that has done its turn is weighed: the answer is out by then, the next turn hardly there. */
+const WEIGH_AFTER_MS = 5;
 /** Longest wait for a spare to boot before the next is started. */
 const BOOT_TIMEOUT_MS = 10_000;
 /** Weight of the newest turn in the estimate of how long a place stays taken. */
@@ -296,17 +298,22 @@ export class Pool implements ProcessSource {
   private settle(member: Member, state: "idle" | "waiting" | "spare"): void {
     member.state = state;
     member.usedAt = Date.now();
-    member.memoryBytes = ownMemoryBytes(member.process.pid) ?? member.memoryBytes;
-    if (member.memoryBytes > this.options.processMemoryCapBytes) {
-      this.deps.log.warn("a claude process outgrew its memory cap and is ended", { pid: member.process.pid });
-      void this.end(member);
-    }
+    setTimeout(() => this.weigh(member), WEIGH_AFTER_MS).unref();
     // About a second after a turn the CLI collects its garbage, 0.13 s of a core: not while others wait for that core.
     member.heldBack = state !== "spare" && this.pressed;
     if (member.heldBack) member.process.suspend();
     const waiting = this.ranked("waiting");
     if (waiting.length > this.options.waitingLimit && waiting[0]) void this.end(waiting[0]);
     this.letIn();
+  }
+
+  /** Not in `settle`: the last bytes of an answer wait for that. */
+  private weigh(member: Member): void {
+    if (member.state === "busy" || member.state === "ended") return;
+    member.memoryBytes = ownMemoryBytes(member.process.pid) ?? member.memoryBytes;
+    if (member.memoryBytes <= this.options.processMemoryCapBytes) return;
+    this.deps.log.warn("a claude process outgrew its memory cap and is ended", { pid: member.process.pid });
+    void this.end(member);
   }
 
   private async initialize(member: Member, options: InitializeOptions): Promise<void> {

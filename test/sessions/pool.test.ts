@@ -54,6 +54,17 @@ test("at the limit the least recently used conversation gives its place, and goe
   expect(engine.status().live).toBe(2);
 });
 
+test("a process that takes more memory than it may is ended after its turn, and its conversation goes on", async () => {
+  await using running = await startEngine({ pool: { processMemoryCapBytes: 1024 * 1024, memoryLimitBytes: 2 ** 40 } });
+  const { engine, answer, api } = running;
+  const first = await answer({ messages: [user("a")] });
+  await waitUntil("no process", () => engine.status().live === 0);
+  const messages = [user("a"), asHistory(first), user("more")];
+  expect(textOfResult(await answer({ messages }))).toBe("echo: more");
+  const last = api.requests.at(-1);
+  expect(last && historyOf(last)).toEqual(apiHistory(messages));
+});
+
 test("beyond the limit requests wait in order, and past the line's bound are refused with a time", async () => {
   await using running = await startEngine({ pool: { limit: 1, queueLimit: 1 } });
   const { engine, answer, api } = running;
