@@ -18,6 +18,9 @@ export interface HistoryRoot {
   tools: readonly ClientTool[];
 }
 
+/** Longest part of a message that is joined with its neighbours. */
+const MAX_JOINED_CHARS = 16 * 1024;
+
 /**
  * The digest after each message. Call `add` in the order of the history; `digest` may be taken at any point and does
  * not end the chain.
@@ -111,10 +114,18 @@ export class HistoryDigest {
   }
 
   private write(...parts: string[]): void {
+    // A call of the hasher costs as much as a thousand characters; an image would be copied to be joined.
+    let joined = "";
     for (const part of parts) {
-      this.hasher.update(`${part.length}:`);
-      this.hasher.update(part);
+      joined += `${part.length}:`;
+      if (part.length <= MAX_JOINED_CHARS) joined += part;
+      else {
+        this.hasher.update(joined);
+        this.hasher.update(part);
+        joined = "";
+      }
     }
+    this.hasher.update(joined);
   }
 }
 
