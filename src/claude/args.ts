@@ -16,6 +16,7 @@ const MODE = /^(default|acceptEdits|plan|dontAsk|bypassPermissions)$/;
 /** A tool name, or one with a rule in parentheses: `Bash(git log *)`. No nesting, so that the CLI's list splits as ours. */
 const TOOL_RULE = /^[A-Za-z][A-Za-z0-9_*-]{0,199}(\([^()\p{C}]{1,500}\))?$/u;
 const TRANSCRIPT = /^\/[^\p{C}]{1,4000}\.jsonl$/u;
+const SETTINGS_FILE = /^\/[^\p{C}]{1,4000}\.json$/u;
 const DENY_PATH = /^\/[^\p{C}]{1,4000}$/u;
 /** Rules are patterns, and escaping fails for some characters: `?` stands for any one of them, and denies a little more. */
 const PATTERN_CHARACTERS = /[*?[\]{}()!\\]/g;
@@ -38,12 +39,9 @@ function rules(name: string, values: readonly string[]): string {
   return values.map((value) => checked(name, value, TOOL_RULE)).join(",");
 }
 
-/** What of the user's settings would show in a chat; their login is all that is wanted. */
-const ONLY_LOGIN: JsonObject = { disableAllHooks: true, outputStyle: "default", language: "" };
-
 /** Settings of our own, which outrank the user's; undefined where there is nothing to say. */
 function settingsJson(options: LaunchOptions): string | undefined {
-  const settings: JsonObject = options.kind === "chat" && options.userLogin === true ? { ...ONLY_LOGIN } : {};
+  const settings: JsonObject = {};
   // The agent's tools stay out of the daemon's state.
   const deny = (options.denyPaths ?? []).flatMap((path) => {
     const clean = checked("denyPaths", path, DENY_PATH).replace(/\/+$/, "").replace(PATTERN_CHARACTERS, "?");
@@ -63,8 +61,9 @@ export function toArgs(options: LaunchOptions, features: Partial<ClaudeFeatures>
     "--include-partial-messages",
   ];
   if (options.kind === "chat") {
-    const sources = options.userLogin === true ? "user" : "";
-    args.push("--tools=", `--setting-sources=${sources}`, "--strict-mcp-config", "--disable-slash-commands");
+    args.push("--tools=", "--setting-sources=", "--strict-mcp-config", "--disable-slash-commands");
+    const login = options.loginSettings;
+    if (login !== undefined) args.push(`--settings=${checked("loginSettings", login, SETTINGS_FILE)}`);
   } else {
     if (!options.trusted) args.push("--setting-sources=user", "--strict-mcp-config");
     args.push("--permission-prompt-tool=stdio");

@@ -18,11 +18,8 @@ export interface LaunchOptions {
   model?: string;
   /** Agent: load project settings, hooks, CLAUDE.md and MCP servers of `cwd`. Only for trusted workspaces. */
   trusted: boolean;
-  /**
-   * Chat: read the user's settings, for their login alone (`apiKeyHelper`, a provider's variables); hooks, memory, style and
-   * language in them have no effect. For users who are logged in through settings; their `model` needs ours beside it.
-   */
-  userLogin?: boolean;
+  /** Chat: a settings file of ours with nothing but the commands that log in. The user's own settings are not read. */
+  loginSettings?: string;
   permissionMode?: PermissionMode;
   allowedTools?: string[];
   disallowedTools?: string[];

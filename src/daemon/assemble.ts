@@ -28,6 +28,7 @@ import type { Engine, EngineStart } from "./engine.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { findClaude } from "./find-claude.ts";
 import { createLoginWatch } from "./login-watch.ts";
+import { createSettingsLogin } from "./settings-login.ts";
 import { claudePlace, createWorkspaces, type Workspaces, workspaceRoots } from "./workspaces.ts";
 
 export interface AssembleDeps {
@@ -81,6 +82,12 @@ function pruneRegularly(store: Store, log: Logger): () => void {
   return () => clearTimeout(timer);
 }
 
+/** Where the user's claude keeps its settings and sessions. */
+function claudeDirectory({ claudeEnvironment, paths }: AssembleDeps): string {
+  const place = claudePlace(claudeEnvironment, paths);
+  return place.claudeConfigDir ?? join(place.home, ".claude");
+}
+
 interface SessionParts {
   store: Store;
   metrics: MetricsRecorder;
@@ -89,8 +96,7 @@ interface SessionParts {
 }
 
 function createSessions(deps: AssembleDeps, parts: SessionParts, processes: ProcessSource, models: LearningCatalog) {
-  const { config, paths, claudeEnvironment, log } = deps;
-  const place = claudePlace(claudeEnvironment, paths);
+  const { config, paths, log } = deps;
   return new SessionRegistry({
     store: parts.store,
     processes,
@@ -100,7 +106,7 @@ function createSessions(deps: AssembleDeps, parts: SessionParts, processes: Proc
     resolveWorkspace: parts.workspaces.resolve,
     isTrusted: parts.workspaces.isTrusted,
     metrics: parts.metrics,
-    terminal: createTerminalSessions(place.claudeConfigDir ?? join(place.home, ".claude")),
+    terminal: createTerminalSessions(claudeDirectory(deps)),
     denyPaths: [paths.stateDirectory, paths.configDirectory],
     stallTimeoutMs: config.limits.stallSeconds * 1000,
     permissionWaitMs: config.permissions.waitSeconds * 1000,
@@ -112,20 +118,30 @@ function createSessions(deps: AssembleDeps, parts: SessionParts, processes: Proc
 }
 
 function createLauncher(deps: AssembleDeps, found: ClaudeInstallation, start: EngineStart, reaper: Reaper) {
-  const { config, claudeEnvironment, log } = deps;
+  const { config, paths, claudeEnvironment, log } = deps;
+  const own = { ports: start.ports, hosts: config.hosts };
+  const settingsLogin = createSettingsLogin({
+    path: join(claudeDirectory(deps), "settings.json"),
+    ownFile: join(paths.stateDirectory, "chat-login.json"),
+    own,
+    log,
+  });
   return createClaudeLauncher(found, {
     find: () => findClaude(deps),
-    start: (options, claude) =>
-      launchClaude(options, {
+    start: (options, claude) => {
+      const login = options.kind === "chat" ? settingsLogin() : undefined;
+      return launchClaude(login?.file === undefined ? options : { ...options, loginSettings: login.file }, {
         claude,
-        environment: claudeEnvironment,
+        // As for claude itself, its settings win over what it was started with.
+        environment: { ...claudeEnvironment, ...login?.environment },
         passEnv: config.claude.passEnv,
-        own: { ports: start.ports, hosts: config.hosts },
+        own,
         instanceId: start.instanceId,
         logger: log,
         track: reaper.track,
         untrack: reaper.untrack,
-      }),
+      });
+    },
     log,
   });
 }

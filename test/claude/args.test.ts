@@ -25,14 +25,14 @@ test("a chat process has no tools, no settings, no memory", () => {
   ]);
 });
 
-test("a chat process with the user's login takes nothing else from the user's settings", () => {
-  expect(toArgs({ ...CHAT, userLogin: true }).slice(STREAM.length)).toEqual([
+test("a chat process with a login in settings reads a file of ours, and none of the user's", () => {
+  expect(toArgs({ ...CHAT, loginSettings: "/state/login.json" }).slice(STREAM.length)).toEqual([
     "--tools=",
-    "--setting-sources=user",
+    "--setting-sources=",
     "--strict-mcp-config",
     "--disable-slash-commands",
+    "--settings=/state/login.json",
     "--no-session-persistence",
-    '--settings={"disableAllHooks":true,"outputStyle":"default","language":""}',
   ]);
 });
 

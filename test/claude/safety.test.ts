@@ -6,7 +6,6 @@ import type { DaemonError } from "../../src/errors.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
 import { type ApiRequest, lastUserBlocks, startAnthropicApi } from "../support/anthropic-api.ts";
 import { text, toolCall } from "../support/api-reply.ts";
-import { createClaudeHome } from "../support/claude.ts";
 import { isAlive, readProcess, waitUntil } from "../support/processes.ts";
 import { createTmpDir } from "../support/tmp-dir.ts";
 import { drive } from "./harness.ts";
@@ -144,35 +143,6 @@ test("an untrusted project runs nothing: no hook, no key helper, no MCP server, 
     else expect(ran).toEqual([]);
   }
   expect(evil.requests).toEqual([]);
-});
-
-test("a login from the user's settings works for chat, and nothing else of them shows", async () => {
-  await using api = startAnthropicApi();
-  await using home = await createClaudeHome();
-  const hook = (text: string) => [{ hooks: [{ type: "command", command: `echo ${text}` }] }];
-  await mkdir(`${home.path}/.claude`);
-  await Bun.write(`${home.path}/.claude/CLAUDE.md`, "memory-mark: always rhyme");
-  await Bun.write(
-    `${home.path}/.claude/settings.json`,
-    JSON.stringify({
-      apiKeyHelper: "echo sk-ant-from-helper",
-      outputStyle: "Explanatory",
-      language: "french",
-      hooks: { SessionStart: hook("start-mark"), UserPromptSubmit: hook("prompt-mark") },
-    }),
-  );
-  for (const userLogin of [false, true]) {
-    const launch = { userLogin, model: "sonnet" };
-    await using driven = await drive({ apiUrl: api.url, home, launch, environment: { ANTHROPIC_API_KEY: "" } });
-    const { login } = await driven.claude.initialize({ systemPrompt: "Be brief." });
-    expect(login).toBe(userLogin ? "apiKeyHelper" : undefined);
-    await driven.claude.prompt(say("hi"), { verbatim: true });
-    await driven.seen.result();
-  }
-  expect(api.requests).toHaveLength(1);
-  const [request] = api.requests;
-  expect(request?.headers.get("x-api-key")).toBe("sk-ant-from-helper");
-  expect(JSON.stringify(request?.body)).not.toMatch(/memory-mark|start-mark|prompt-mark|xplanatory|french/i);
 });
 
 test("the daemon's state is closed to the agent's tools, to mentions and through links", async () => {
