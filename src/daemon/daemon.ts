@@ -18,6 +18,7 @@ import { createGateRules } from "../security/rules.ts";
 import { createWorkspaceChanges } from "../workspace/workspace-changes.ts";
 import { createEngineHost, type Engine, type EngineStart } from "./engine.ts";
 import { createExecution, executeRules, executionFacts } from "./execution.ts";
+import { ownCpuMs, releaseCode, releaseWhenIdle } from "./idle-memory.ts";
 import { isInsideSession } from "./inside-session.ts";
 import { type Listener, listen } from "./listen.ts";
 import { readInfo, removeInfo, takeLock, writeInfo } from "./lock.ts";
@@ -216,9 +217,12 @@ export function startDaemon(options: DaemonOptions): Daemon {
       () => log.info("claude is ready", { path: host.claude().path, version: host.claude().version }),
       () => undefined, // told by whoever started the daemon
     );
+    const stopReleasing =
+      process.platform === "linux" ? releaseWhenIdle({ cpuMs: ownCpuMs, release: releaseCode, log }) : undefined;
     let ended: Promise<void> | undefined;
     const end = async () => {
       stopping = true;
+      stopReleasing?.();
       const pending = listeners.reduce((sum, listener) => sum + listener.pending(), 0);
       log.info("stopping", { pending });
       const closed = Promise.all(listeners.map((listener) => listener.stop()));

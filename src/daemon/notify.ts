@@ -2,9 +2,10 @@
  * What systemd is told (sd_notify): ready, alive, stopping. One datagram a message, by libc, because neither Bun nor
  * Node has datagrams on Unix sockets. Loaded only where systemd asks for it.
  */
-import { dlopen, ptr } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import type { HostFacts } from "../config/environment.ts";
 import type { Logger } from "../log.ts";
+import { openLibc } from "./libc.ts";
 
 export interface Notifier {
   /** It listens and claude was checked: `systemctl start` returns. */
@@ -35,17 +36,7 @@ function openSender(address: Uint8Array): (text: string) => boolean {
     socket: { args: ["i32", "i32", "i32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: "i64" },
   } as const;
-  const open = (names: readonly string[]): ReturnType<typeof dlopen<typeof symbols>> => {
-    const [name = "", ...rest] = names;
-    try {
-      return dlopen(name, symbols);
-    } catch (error) {
-      if (rest.length === 0) throw error;
-      return open(rest);
-    }
-  };
-  const musl = `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`;
-  const { socket, sendto } = open(["libc.so.6", musl]).symbols;
+  const { socket, sendto } = openLibc(symbols);
   // Open for the rest of the process's life.
   const descriptor = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
   return (text) => {
