@@ -17,7 +17,17 @@ async function readStdin(): Promise<string> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-const code = await runCli(process.argv.slice(2), {
+const words = process.argv.slice(2);
+/** A daemon outlives whoever read its output (`daemon/signals.ts`); for every other command nobody is left to work for. */
+const DAEMONS = ["start", "demo"];
+/** As a shell shows the death by SIGPIPE. */
+const READER_GONE_EXIT = 141;
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  if (!DAEMONS.includes(words[0] ?? "")) process.exit(READER_GONE_EXIT);
+});
+
+const code = await runCli(words, {
   facts: readHostFacts(),
   stdout: { isTerminal: process.stdout.isTTY === true, write: (text) => void process.stdout.write(text) },
   stderr: { isTerminal: process.stderr.isTTY === true, write: (text) => void process.stderr.write(text) },

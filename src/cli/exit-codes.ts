@@ -13,6 +13,7 @@ export const EXIT_CODES = [
   [77, "not allowed, or claude is not logged in"],
   [78, "the configuration or the installation must be corrected"],
   [130, "interrupted"],
+  [141, "whoever read the output is gone (| head)"],
 ] as const;
 
 export function exitCodeOf(error: DaemonError): number {

@@ -7,12 +7,12 @@ import { INSTALL_REMEDY, tryLocate } from "../claude/locate.ts";
 import { askLogin } from "../claude/login.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { type Paths, resolvePaths } from "../config/paths.ts";
-import { readInfo } from "../daemon/lock.ts";
 import { workspaceRoots } from "../daemon/workspaces.ts";
 import { toDaemonError } from "../errors.ts";
 import { locateSandbox } from "../exec/locate-sandbox.ts";
 import { findGit } from "../workspace/git.ts";
 import type { CliContext } from "./context.ts";
+import { findDaemon } from "./daemon-client.ts";
 import { checkDisk, checkFiles, quoted } from "./findings-files.ts";
 import { checkService } from "./findings-service.ts";
 import { type PortOwner, portOwner } from "./port-owner.ts";
@@ -47,10 +47,11 @@ export async function examine(context: CliContext): Promise<Finding[]> {
     const remedy = `Correct it: $EDITOR ${quoted(paths.configFile)} (or the variable that is named)`;
     return [...findings, { check: "config", state: "fault", text: toDaemonError(thrown).message, remedy }];
   }
-  const health = await askDaemon(loaded, paths);
+  const { url } = findDaemon(context);
+  const health = await askDaemon(url);
   findings.push(...(await checkClaude(context, loaded, health)));
   findings.push(checkGit(context), await checkSandbox(context, loaded));
-  findings.push(checkPort(loaded, paths, health));
+  findings.push(checkPort(loaded, url, health));
   findings.push(...(await checkService(context, loaded)));
   findings.push(...checkWorkspaces(context, loaded, paths));
   findings.push(...checkFiles(context, paths), checkDisk(paths));
@@ -66,9 +67,7 @@ interface Health {
 type Answer = { ours: Health } | { ours: undefined; taken: boolean };
 
 /** Whatever answers at the daemon's address. */
-async function askDaemon(loaded: LoadedConfig, paths: Paths): Promise<Answer> {
-  const { host, port } = loaded.config;
-  const url = readInfo(paths.infoFile)?.url ?? `http://${host === "::1" ? "[::1]" : "127.0.0.1"}:${port}`;
+async function askDaemon(url: string): Promise<Answer> {
   try {
     const response = await fetch(`${url}/v1/health`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
     const health = (await response.json().catch(() => ({}))) as Health;
@@ -181,12 +180,11 @@ async function checkSandbox(context: CliContext, { config }: LoadedConfig): Prom
   return { check: "sandbox", state: "fault", text, remedy: rest.join(". ") };
 }
 
-function checkPort({ config }: LoadedConfig, paths: Paths, answer: Answer): Finding {
-  const info = readInfo(paths.infoFile);
+function checkPort({ config }: LoadedConfig, url: string, answer: Answer): Finding {
   if (answer.ours) {
     const problems = answer.ours.problems ?? [];
     const state = answer.ours.status === "ok" ? "ok" : "fault";
-    const text = [`the daemon at ${info?.url ?? config.port} says ${answer.ours.status}`, ...problems].join("; ");
+    const text = [`the daemon at ${url} says ${answer.ours.status}`, ...problems].join("; ");
     return { check: "daemon", state, text, ...(state === "ok" ? {} : { remedy: "claude-code-daemon status" }) };
   }
   if (answer.taken) {

@@ -49,7 +49,8 @@ function describeFirstToken(firstToken: NonNullable<Health["first_token"]>): str
       ? []
       : [`${STARTS[kind] ?? kind} ${milliseconds(value.median_ms)} (${value.turns})`],
   );
-  return [`${milliseconds(median)} in the median of the last ${counted(turns, "turn")}`, each.join(", ")];
+  const of = turns === 1 ? "in the one turn so far" : `in the median of the last ${turns} turns`;
+  return [`${milliseconds(median)} ${of}`, each.join(", ")];
 }
 
 /** Lines of our own words and of numbers; texts of the daemon go through `clean`. */

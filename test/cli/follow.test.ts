@@ -87,6 +87,28 @@ test("following ends by itself when the session is closed", async () => {
   expect((await start(["session", "show", id, "-f"], daemon.env).end()).code).toBe(0);
 });
 
+test("a command whose reader has left ends quietly", async () => {
+  const asked = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<void>();
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: async () => {
+      asked.resolve();
+      await left.promise;
+      return Response.json({ data: [{ id: "ses_1", title: "x" }] });
+    },
+  });
+  const child = Bun.spawn([...COMMAND, "session", "list", "--json", "--port", String(server.port)], {
+    ...{ env: { HOME: "/nowhere" }, cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  });
+  await asked.promise;
+  await child.stdout.cancel();
+  left.resolve();
+  expect([await child.exited, await child.stderr.text()]).toEqual([141, ""]);
+  await server.stop(true);
+});
+
 requires("linux")("logs reads the service's journal, follows it, and Ctrl-C ends it cleanly", async () => {
   await using systemd = await createFakeSystemd({ active: true });
   for (const words of [["logs"], ["service", "logs"]]) {
