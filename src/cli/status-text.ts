@@ -62,6 +62,7 @@ export function renderStatus(url: string, health: Health, style: Style, clean: (
     ...more.map((line) => `${" ".repeat(LABEL_WIDTH)}${style.faint(line)}`),
   ];
   const version = claude.version === null ? "not found" : clean(claude.version);
+  const refused = health.refused?.last;
   const rows = [
     ...row("claude", [`${version}, ${describeLogin(claude)}`, ...(claude.path === null ? [] : [clean(claude.path)])]),
     ...row("sessions", [`${health.sessions.open} open`]),
@@ -71,6 +72,12 @@ export function renderStatus(url: string, health: Health, style: Style, clean: (
     ...(health.first_token ? row("first token", describeFirstToken(health.first_token)) : []),
     ...(health.today
       ? row("today", [`${counted(health.today.turns, "turn")}, ${dollars(health.today.cost_usd)} as claude reports it`])
+      : []),
+    ...(health.refused && refused
+      ? row("refused", [
+          `${counted(health.refused.total, "request")}, the last ${duration(refused.seconds_ago)} ago (${clean(refused.reason)}):`,
+          clean(refused.message),
+        ])
       : []),
     ...(health.execution
       ? row("running code", [

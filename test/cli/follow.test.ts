@@ -88,22 +88,22 @@ test("following ends by itself when the session is closed", async () => {
 });
 
 test("a command whose reader has left ends quietly", async () => {
-  const asked = Promise.withResolvers<void>();
   const left = Promise.withResolvers<void>();
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
     fetch: async () => {
-      asked.resolve();
       await left.promise;
       return Response.json({ data: [{ id: "ses_1", title: "x" }] });
     },
   });
-  const child = Bun.spawn([...COMMAND, "session", "list", "--json", "--port", String(server.port)], {
-    ...{ env: { HOME: "/nowhere" }, cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+  const script = 'set -o pipefail; "$@" | { exec 0<&-; echo gone; }';
+  const words = [...COMMAND, "session", "list", "--json", "--port", String(server.port)];
+  const child = Bun.spawn(["bash", "-c", script, "bash", ...words], {
+    ...{ env: { HOME: "/nowhere", PATH: "/usr/bin:/bin" }, cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "pipe" },
   });
-  await asked.promise;
-  await child.stdout.cancel();
+  const { value } = await child.stdout.getReader().read();
+  expect(new TextDecoder().decode(value)).toBe("gone\n");
   left.resolve();
   expect([await child.exited, await child.stderr.text()]).toEqual([141, ""]);
   await server.stop(true);

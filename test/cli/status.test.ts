@@ -59,6 +59,16 @@ test("what is wrong stands at the end, with where to read on", () => {
   expect(lines.slice(-4)).toEqual(["", `! ${problem}`, "! p2", "  More: claude-code-daemon doctor"]);
 });
 
+test("a web app that is refused is shown, with what lets it in", () => {
+  const message =
+    "Web pages of http://a may not call this daemon. If they should: claude-code-daemon origin allow http://a";
+  const refused = { total: 3, by_reason: { origin: 3 }, last: { reason: "origin", message, seconds_ago: 5 } };
+  expect(render({ refused })).toEqual(
+    expect.arrayContaining(["refused      3 requests, the last 5 s ago (origin):", `             ${message}`]),
+  );
+  expect(render({ refused: { total: 0, by_reason: {} } }).join("\n")).not.toContain("refused");
+});
+
 test("a daemon that has done nothing yet, or is older, is shown without empty numbers", () => {
   const nothing = { turns: 0, median_ms: null, by_start: {} };
   expect(render({ first_token: nothing, pool: { hits: 0, misses: 0 } })).toEqual(
