@@ -1,7 +1,9 @@
 /**
  * `bun bin/prove.ts BINARY`: lets an installed binary answer one real request and prints what happened; install.sh runs
- * it, from a release with that very binary as its Bun (BUN_BE_BUN). Through the user's own claude where that is logged in (a chat of a few tokens), else through `demo` (the real claude
- * on the stand-in: a file is really written). Own config and state, removed afterwards. Exit code 0: it answered.
+ * it, from a release with that very binary as its Bun (BUN_BE_BUN). Through the user's own claude where that is logged in
+ * (a chat of a few tokens), else through `demo` (the real claude on the stand-in: a file is really written). Own config and
+ * state, removed afterwards. Exit code 0: it answered. `--listen-only`: it listens and answers /v1/health, which is all that
+ * an emulated program can show.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -114,6 +116,15 @@ async function throughClaude(binary: string, scratch: string): Promise<boolean> 
   }
 }
 
+/** Throws unless it says how it is. */
+async function throughHealth(binary: string, scratch: string): Promise<void> {
+  await using daemon = await run(binary, "start", scratch);
+  const response = await fetch(`${daemon.url}/v1/health`, { signal: AbortSignal.timeout(START_TIMEOUT_MS) });
+  const health = (await response.json()) as Health;
+  if (health.version === undefined) throw new Error(`what listens is no claude-code-daemon\n${daemon.log()}`);
+  say(`The installed daemon ${health.version} listens.`);
+}
+
 /** Throws unless an agent turn wrote its file. */
 async function throughDemo(binary: string, scratch: string): Promise<void> {
   await using daemon = await run(binary, "demo", scratch);
@@ -126,14 +137,15 @@ async function throughDemo(binary: string, scratch: string): Promise<void> {
   if (!written) throw new Error(`hello.txt was not written\n${daemon.log()}`);
 }
 
-const binary = process.argv[2];
+const [, , binary, flag] = process.argv;
 if (binary === undefined) {
   say("Usage: bun bin/prove.ts BINARY");
   process.exit(64);
 }
 const scratch = mkdtempSync(join(tmpdir(), "claude-code-daemon-proof-"));
 try {
-  if (!(await throughClaude(binary, scratch))) await throughDemo(binary, scratch);
+  if (flag === "--listen-only") await throughHealth(binary, scratch);
+  else if (!(await throughClaude(binary, scratch))) await throughDemo(binary, scratch);
   say("It works.");
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));

@@ -1,5 +1,5 @@
 /**
- * `bun run release [--target=NAME,…] [--out=DIRECTORY] [--url=URL]`: what a release consists of, in dist/ by default: a
+ * `bun run release [--target=NAME,…] [--out=DIRECTORY] [--url=URL] [--smoke]`: what a release consists of, in dist/ by default: a
  * tarball for each platform, install.sh and SHA256SUMS. docs/releasing.md says how it is used.
  *
  * Same sources, same Bun: same bytes, on any machine of the same processor. So the sources are built from a private copy
@@ -13,6 +13,7 @@ import { createTarball, type Entry } from "./release/archive.ts";
 import { commonContents } from "./release/contents.ts";
 import { run } from "./release/run.ts";
 import { provideRuntime } from "./release/runtime.ts";
+import { smoke } from "./release/smoke.ts";
 import { BUN_VERSION, selectTargets, type Target } from "./release/targets.ts";
 
 const root = resolve(import.meta.dir, "..");
@@ -72,7 +73,15 @@ async function buildBinary(source: string, target: Target, version: string, dire
   return new Uint8Array(readFileSync(outfile));
 }
 
-async function release(options: { targets: readonly Target[]; out: string; url: string }): Promise<void> {
+interface ReleaseOptions {
+  targets: readonly Target[];
+  out: string;
+  url: string;
+  /** Try what can be tried here. */
+  smoke: boolean;
+}
+
+async function release(options: ReleaseOptions): Promise<void> {
   if (Bun.version !== BUN_VERSION)
     throw new Error(`A release is built with Bun ${BUN_VERSION}; this is ${Bun.version}`);
   const { version }: { version: string } = await Bun.file(join(root, "package.json")).json();
@@ -100,8 +109,12 @@ async function release(options: { targets: readonly Target[]; out: string; url: 
       );
       files.push([`${top}.tar.gz`, tarball]);
       writeFileSync(join(options.out, `${top}.tar.gz`), tarball);
-      rmSync(directory, { recursive: true, force: true });
       say(`Built ${top}.tar.gz, ${(tarball.byteLength / 1e6).toFixed(1)} MB`);
+      if (options.smoke) {
+        const trial = mkdtempSync(join(directory, "smoke-"));
+        say(`  ${await smoke(target, join(options.out, `${top}.tar.gz`), version, trial)}`);
+      }
+      rmSync(directory, { recursive: true, force: true });
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -118,13 +131,18 @@ async function release(options: { targets: readonly Target[]; out: string; url: 
 }
 
 const { values } = parseArgs({
-  options: { target: { type: "string" }, out: { type: "string" }, url: { type: "string", default: "" } },
+  options: {
+    target: { type: "string" },
+    out: { type: "string" },
+    url: { type: "string", default: "" },
+    smoke: { type: "boolean", default: false },
+  },
 });
 try {
   if (values.url !== "" && !/^https:\/\/[\w.:/~%+-]+$/.test(values.url))
     throw new Error("--url is to be an https:// address");
   const out = resolve(values.out ?? join(root, "dist"));
-  await release({ targets: selectTargets(values.target), out, url: values.url });
+  await release({ targets: selectTargets(values.target), out, url: values.url, smoke: values.smoke });
   process.stdout.write(`${out}\n`);
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));

@@ -2,8 +2,11 @@
 import { expect, test } from "bun:test";
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { createTarball } from "../../bin/release/archive.ts";
+import { smoke } from "../../bin/release/smoke.ts";
+import { selectTargets } from "../../bin/release/targets.ts";
 import { requires } from "../support/requires.ts";
 import { createTmpDir } from "../support/tmp-dir.ts";
+import { createFakeRelease } from "./fake-release.ts";
 import { ROOT } from "./machine.ts";
 
 const TARGET = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
@@ -34,8 +37,9 @@ requires(
     const out = directory.join("out");
     mkdirSync(out);
     await Bun.write(`${out}/claude-code-daemon-0.0.1-linux-x64.tar.gz`, "of an earlier release");
-    const first = release(ROOT, [`--target=${TARGET}`, `--out=${out}`, "--url=https://releases.example/v1"]);
-    expect(first).toMatchObject({ exitCode: 0 });
+    const first = release(ROOT, [`--target=${TARGET}`, `--out=${out}`, "--url=https://releases.example/v1", "--smoke"]);
+    expect(first.stderr).toContain("here: answered a request");
+    expect(first.exitCode).toBe(0);
     expect(readdirSync(out).sort()).toEqual(["SHA256SUMS", `${TOP}.tar.gz`, "install.sh"]);
 
     const sums = (await Bun.file(`${out}/SHA256SUMS`).text()).trimEnd().split("\n");
@@ -92,6 +96,36 @@ requires(
   },
   TIMEOUT_MS,
 );
+
+requires("linux")("a program that does not listen, or is another version, fails its smoke test", async () => {
+  await using release = await createFakeRelease();
+  await using directory = await createTmpDir("smoke-");
+  const target = selectTargets(TARGET)[0];
+  if (target === undefined) throw new Error(`there is no ${TARGET}`);
+  const tarball = (version: string) => `${release.directory}/claude-code-daemon-${version}-${TARGET}.tar.gz`;
+  const trial = (name: string) => {
+    mkdirSync(directory.join(name));
+    return directory.join(name);
+  };
+  await release.add("1.0.0", "echo broken >&2; exit 3", TARGET);
+  await expect(smoke(target, tarball("1.0.0"), "1.0.0", trial("broken"))).rejects.toThrow("broken");
+  await release.add("1.0.1", "exit 0", TARGET);
+  const renamed = Bun.spawnSync(
+    [
+      "sh",
+      "-c",
+      'mkdir x && tar -xzf "$1" -C x && mv x/* "x/$2" && tar -czf other.tgz -C x .',
+      "rename",
+      tarball("1.0.1"),
+      `claude-code-daemon-2.0.0-${TARGET}`,
+    ],
+    { cwd: directory.path },
+  );
+  expect(renamed.exitCode).toBe(0);
+  await expect(smoke(target, directory.join("other.tgz"), "2.0.0", trial("other"))).rejects.toThrow(
+    "calls itself 1.0.1",
+  );
+});
 
 test("a target that there is not is refused with those there are, and so is an address without TLS", async () => {
   await using directory = await createTmpDir("release-");
