@@ -6,6 +6,10 @@
  * injective encoding); (2) whoever takes a process removes it, so one history has it at a time; (3) what was taken comes
  * back under a new key only when the engine itself added to its memory exactly what the key adds: the request's new
  * messages and the model's answer; (4) every other end (interrupt, cut, API error, nudge, compaction) never comes back.
+ *
+ * In memory only, on purpose: a chat process writes nothing down and dies with its daemon, so a row of this index that
+ * outlived it could only lead to what a missing row leads to, the transcript of the history that the client sent. What can
+ * go on after a restart are agents' sessions, and where they stood is in SQLite (agent.ts, `Store["prefixes"]`).
  */
 import type { Lease, Turn } from "./contracts.ts";
 

@@ -1,10 +1,10 @@
 /** What outlives a daemon that is killed: conversations of stateless clients, calls that wait for results, sessions. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { startAnthropicApi } from "../support/anthropic-api.ts";
+import { type ApiRequest, startAnthropicApi } from "../support/anthropic-api.ts";
 import { text, toolCall } from "../support/api-reply.ts";
 import { createClaudeHome } from "../support/claude.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
-import { startFromSource } from "./from-source.ts";
+import { type Running, startFromSource } from "./from-source.ts";
 
 setDefaultTimeout(60_000);
 
@@ -69,23 +69,49 @@ for (const model of ["sonnet", "claude-code"]) {
   });
 }
 
-test("a stateless agent conversation goes on in its session after the daemon was killed", async () => {
-  await using api = startAnthropicApi();
-  await using home = await createClaudeHome();
-  const first = await startFromSource({ apiUrl: api.url, home });
-  api.script(text("One."));
-  const ask = { role: "user", content: "first" };
-  const one = (await (
-    await first.post("/v1/chat/completions", { model: "claude-code", messages: [ask] })
-  ).json()) as Completion;
-  first.kill("SIGKILL");
-  await first.exited;
-  await using second = await startFromSource({ apiUrl: api.url, home });
-  api.script(text("Two."));
-  const messages = [ask, { role: "assistant", content: "One." }, { role: "user", content: "second" }];
-  const two = (await (
-    await second.post("/v1/chat/completions", { model: "claude-code", messages })
-  ).json()) as Completion;
-  expect(two.choices[0]?.message.content).toBe("Two.");
-  expect(two.claude_code?.session_id).toBe(one.claude_code?.session_id);
-});
+/** What was said, without what Claude Code adds for itself: its reminders to an agent, and the Environment. */
+function saidIn(request: ApiRequest | undefined): { role: string; text: string }[] {
+  return (request ? historyOf(request) : []).flatMap(({ role, content }) => {
+    const said = content.flatMap((block) => (block.type === "text" ? [String(block.text)] : []));
+    const text = said.filter((one) => !one.startsWith("<system-reminder>")).join("");
+    return text === "" || role === "system" ? [] : [{ role, text }];
+  });
+}
+
+const TURNS = 20;
+
+for (const model of ["sonnet", "claude-code"]) {
+  test(`${model}: a stateless conversation of ${TURNS} turns goes on exactly although its daemon is killed in the middle`, async () => {
+    await using api = startAnthropicApi();
+    await using home = await createClaudeHome();
+    const messages: { role: string; content: string }[] = [];
+    const sessions = new Set<string | undefined>();
+    const converse = async (daemon: Running, turns: number) => {
+      for (let turn = 0; turn < turns; turn++) {
+        const number = (messages.length >> 1) + 1;
+        messages.push({ role: "user", content: `question ${number}` });
+        api.script(text(`answer ${number}`));
+        const response = await daemon.post("/v1/chat/completions", { model, messages });
+        const answer = (await response.json()) as Completion;
+        expect(answer.choices[0]?.message.content).toBe(`answer ${number}`);
+        expect(saidIn(api.requests.at(-1))).toEqual(messages.map(({ role, content }) => ({ role, text: content })));
+        messages.push({ role: "assistant", content: `answer ${number}` });
+        sessions.add(answer.claude_code?.session_id);
+      }
+    };
+    const first = await startFromSource({ apiUrl: api.url, home });
+    await converse(first, TURNS / 2);
+    first.kill("SIGKILL");
+    await first.exited;
+    await using second = await startFromSource({ apiUrl: api.url, home });
+    await converse(second, TURNS / 2);
+    expect(api.requests).toHaveLength(TURNS);
+    // An agent goes on in its session, a chat is none; both start one process, for their first turn.
+    expect(sessions.size).toBe(1);
+    expect([...sessions][0] === undefined).toBe(model === "sonnet");
+    const metrics = await (await fetch(`${second.url}/metrics`)).text();
+    const started = (kind: string) =>
+      Number(new RegExp(`first_token_seconds_count{[^}]*"${kind}"} (\\d+)`).exec(metrics)?.[1]);
+    expect({ resume: started("resume"), live: started("live") }).toEqual({ resume: 1, live: TURNS / 2 - 1 });
+  });
+}
