@@ -31,11 +31,9 @@ async function createMachine() {
   };
   await update("1");
   let searches = 0;
-  let searched = Promise.withResolvers<void>();
   const launcher = createClaudeLauncher(await find(), {
     find: async () => {
       searches += 1;
-      queueMicrotask(() => queueMicrotask(searched.resolve));
       return find();
     },
     start: (_, { path }) => {
@@ -52,11 +50,8 @@ async function createMachine() {
     launch: () => (launcher.launch({} as LaunchOptions) as unknown as { started: string }).started,
     /** Until `current` is this version. */
     settled: async (version: string) => {
-      while (launcher.current().version !== version) {
-        await searched.promise;
-        searched = Promise.withResolvers();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      // A search awaits the file system: how many rounds it takes is not known.
+      while (launcher.current().version !== version) await new Promise((resolve) => setImmediate(resolve));
     },
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };

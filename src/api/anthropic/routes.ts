@@ -47,7 +47,8 @@ export function createAnthropicRoutes(deps: FormatDeps) {
       COUNT,
       respond(async (exchange) => {
         const body = await readJsonBody(exchange.request, deps.limits);
-        return jsonResponse(exchange, { input_tokens: countTokens(toCountRequest(body.value)) });
+        const inputTokens = countTokens(toCountRequest(body.value));
+        return jsonResponse(exchange, { input_tokens: inputTokens, claude_code: { estimated: true } });
       }),
       {
         ...raw,
@@ -55,7 +56,13 @@ export function createAnthropicRoutes(deps: FormatDeps) {
           tags,
           summary: "An estimate of a request's input tokens that is not too low; no model is asked.",
           requestBody: { required: true, content: { "application/json": { schema: documented(CountSchema) } } },
-          responses: { 200: { description: "`{input_tokens}`", content: jsonAnswer } },
+          responses: {
+            200: {
+              description:
+                "`{input_tokens, claude_code: {estimated: true}}`: not a count by the model's own tokenizer, which claude does not offer.",
+              content: jsonAnswer,
+            },
+          },
         },
       },
     )

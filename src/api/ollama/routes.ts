@@ -51,6 +51,8 @@ export function createOllamaRoutes(deps: FormatDeps) {
   const tagList = respond(async (exchange) =>
     jsonResponse(exchange, { models: (await deps.models.list()).map(toTag) }),
   );
+  // Claude's processes are no models: their memory is what `/v1/health` tells.
+  const loaded = respond(async (exchange) => jsonResponse(exchange, { models: [] }));
   const version = respond(async (exchange) => jsonResponse(exchange, { version: VERSION }));
   const app = new Elysia({ name: "ollama" })
     .get("/", running, { detail: { tags, summary: "The heartbeat that Ollama's clients look for." } })
@@ -78,17 +80,14 @@ export function createOllamaRoutes(deps: FormatDeps) {
     .get("/api/tags", tagList, { detail: { tags, summary: "The models.", responses: answers("`{models}`") } })
     .head("/api/tags", tagList)
     .all("/api/tags", notAllowed("GET", "HEAD"), raw)
-    .get(
-      "/api/ps",
-      respond(async (exchange) => jsonResponse(exchange, { models: [] })),
-      {
-        detail: {
-          tags,
-          summary: "Loaded models: none, they are not on this machine.",
-          responses: answers("`{models}`"),
-        },
+    .get("/api/ps", loaded, {
+      detail: {
+        tags,
+        summary: "Models loaded into this machine's memory: always none, they run at their provider.",
+        responses: answers("`{models: []}`"),
       },
-    )
+    })
+    .head("/api/ps", loaded)
     .all("/api/ps", notAllowed("GET", "HEAD"), raw)
     .get("/api/version", version, {
       detail: { tags, summary: "The version of Ollama's API.", responses: answers("`{version}`") },

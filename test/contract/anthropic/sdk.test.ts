@@ -377,6 +377,10 @@ describe("models and counts", () => {
       { model: "haiku", messages, tools: [{ name: "f", input_schema: { type: "object" as const } }] },
     ];
     for (const body of sent) counts.push((await client.messages.countTokens(body)).input_tokens);
+    // The number is nobody's tokenizer's, and says so.
+    expect(await client.messages.countTokens({ model: "haiku", messages })).toMatchObject({
+      claude_code: { estimated: true },
+    });
     const [plain = 0, system = 0, tools = 0] = counts;
     expect(plain).toBeGreaterThan(0);
     expect(plain).toBeLessThan(40);

@@ -282,6 +282,9 @@ describe("ollama: models and the rest", () => {
     for await (const part of await client.pull({ model: "haiku", stream: true })) statuses.push(part.status);
     expect(statuses).toEqual(["pulling manifest", "success"]);
     expect((await client.ps()).models).toEqual([]);
+    for (const path of ["/api/ps", "/api/tags", "/api/version"]) {
+      expect((await fetch(served.url + path, { method: "HEAD" })).status).toBe(200);
+    }
     expect((await client.version()).version).toMatch(/^0\.(1[4-9]|[2-9]\d)\.\d+$/);
   });
 
