@@ -74,7 +74,8 @@ export function startBare({ argv, cwd, env }: Launch): Bare {
     initialize: (systemPrompt) => ask({ subtype: "initialize", systemPrompt: [systemPrompt] }),
     turn: async (prompt, before = {}) => {
       const content = [{ type: "text" as const, text: prompt }];
-      const user = toUserLine(content, { uuid: crypto.randomUUID(), verbatim: true, clientComposed: true });
+      const features = { clientComposed: true, deniesLinkedMentions: true };
+      const user = toUserLine(content, { uuid: crypto.randomUUID(), verbatim: true, features });
       let text = "";
       const { systemPrompt } = before;
       if (systemPrompt !== undefined) {

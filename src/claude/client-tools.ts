@@ -7,6 +7,7 @@ import type { ClientTool } from "../turn/request.ts";
 import { VERSION } from "../version.ts";
 import { CLIENT_TOOLS_SERVER } from "./args.ts";
 import { isObject } from "./json.ts";
+import { flattenRoot } from "./root-schema.ts";
 import { createToolNames, type ToolNames } from "./tool-names.ts";
 import type { ClientCallRequest, ClientCallResult } from "./transport.ts";
 
@@ -16,21 +17,23 @@ export const MAX_RESULT_CHARS = 500_000;
 const MAX_DESCRIPTION_CHARS = 4096;
 
 /** One line of a `tools/list` answer. */
-function toDefinition(tool: ClientTool, names: ToolNames): JsonObject {
+function toDefinition(tool: ClientTool, names: ToolNames, flatten: boolean): JsonObject {
+  const { schema, note } = flatten ? flattenRoot(tool.inputSchema) : { schema: tool.inputSchema, note: undefined };
   const definition: JsonObject = {
     name: names.toModel(tool.name),
-    inputSchema: toObjectSchema(tool.inputSchema),
+    inputSchema: toObjectSchema(schema),
     // Calls run one at a time unless the tool says that it only reads; then all are issued at once.
     annotations: { readOnlyHint: true },
     _meta: { "anthropic/maxResultSizeChars": MAX_RESULT_CHARS },
   };
-  if (tool.description !== undefined) definition.description = tool.description.slice(0, MAX_DESCRIPTION_CHARS);
+  const description = [note, tool.description].filter((text) => text !== undefined).join("\n\n");
+  if (description !== "") definition.description = description.slice(0, MAX_DESCRIPTION_CHARS);
   return definition;
 }
 
 /**
  * One schema without `type: "object"` voids the CLI's whole tool list, so the root always gets one. A root `anyOf`
- * stays: the CLI flattens it and adds a note, which loses less than anything we could do to it.
+ * stays where the CLI flattens it.
  */
 function toObjectSchema(schema: JsonObject): JsonObject {
   return schema.type === "object" ? schema : { ...schema, type: "object" };
@@ -76,13 +79,20 @@ function greeting(protocolVersion: Json): JsonObject {
   return { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: CLIENT_TOOLS_SERVER, version: VERSION } };
 }
 
-/** A server for these tools; it keeps no state between messages, so nothing in it can leak or fill up. */
-export function createClientToolServer(tools: readonly ClientTool[], kind: "agent" | "chat"): ClientToolServer {
+/**
+ * A server for these tools; it keeps no state between messages, so nothing in it can leak or fill up. `flatten`: unions at
+ * the root of a schema are more than this CLI takes.
+ */
+export function createClientToolServer(
+  tools: readonly ClientTool[],
+  kind: "agent" | "chat",
+  flatten: boolean,
+): ClientToolServer {
   const names = createToolNames(
     tools.map(({ name }) => name),
     kind,
   );
-  const definitions = tools.map((tool) => toDefinition(tool, names));
+  const definitions = tools.map((tool) => toDefinition(tool, names, flatten));
 
   const answer = (id: Json | undefined, result: JsonObject): JsonObject => ({
     mcp_response: { jsonrpc: "2.0", id: id ?? 0, result },

@@ -95,16 +95,18 @@ export function toEnvironment(options: LaunchOptions, source: EnvironmentSource)
     environment.CLAUDE_CODE_DISABLE_AUTO_MEMORY = "1";
     environment.CLAUDE_CODE_DISABLE_CLAUDE_MDS = "1";
   }
-  if (options.answerInterrupted === true) {
-    environment.CLAUDE_CODE_RESUME_INTERRUPTED_TURN = "1";
+  if (options.answerInterrupted === true) environment.CLAUDE_CODE_RESUME_INTERRUPTED_TURN = "1";
+  // After a history that ends in tool results the CLI puts a prompt of its own, whoever goes on with it.
+  if (options.answerInterrupted === true || (options.kind === "chat" && options.resume !== undefined))
     environment.CLAUDE_CODE_RESUME_PROMPT = RESUME_PROMPT;
-  }
   for (const [name, value] of Object.entries(options.settings ? toFlagSettings(options.settings).env : {})) {
     if (value !== "") environment[name] = value;
   }
   if (options.clientTools) {
     environment.CLAUDE_AGENT_SDK_MCP_NO_PREFIX = "1";
     environment.ENABLE_TOOL_SEARCH = "false";
+    // A turn pauses when all calls of a message have come: older CLIs let ten through and keep the others back.
+    environment.CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY = "1000";
   }
   return environment;
 }

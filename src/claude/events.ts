@@ -98,6 +98,8 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
 
   let active = options.promptUuid === undefined;
   let current: ApiMessage | undefined;
+  /** The last message ended without a reason: by an interrupt, or because its stream broke. */
+  let cutShort = false;
   let modelStarted = false;
   let callsReady = false;
   let ended = false;
@@ -194,6 +196,11 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
   function startMessage(message: JsonObject): void {
     // A second start without an end: the stream was restarted from its first word.
     if (current && !current.complete && current.shown) brokeOff();
+    // Some CLIs close a broken answer themselves and prompt the model to go on with it, in words that no client sent.
+    if (cutShort) {
+      if (options.followContinuations !== true) brokeOff();
+      unclean = true;
+    }
     if (open) part = add(part, open);
     current = { id: String(message.id), blocks: [], shown: false, calls: false, complete: false, stop: undefined };
     streamed.add(current.id);
@@ -209,8 +216,13 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
     if (open) open = merge(open, event.usage);
     stopReason = current.stop ?? undefined;
     stopSequence = typeof delta.stop_sequence === "string" ? delta.stop_sequence : undefined;
-    if (options.followContinuations === true) return;
-    if (current.stop === "max_tokens" || current.stop === "model_context_window_exceeded") end("length");
+    const cut = current.stop === "max_tokens" || current.stop === "model_context_window_exceeded";
+    if (options.followContinuations === true) {
+      // The CLI prompts the model to go on; older ones do so without a line that says it.
+      if (cut) unclean = true;
+      return;
+    }
+    if (cut) end("length");
     else if (current.stop === "refusal") end("refusal");
   }
 
@@ -218,7 +230,8 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
     const message = current;
     if (!message) return;
     if (!message.complete && message.shown) brokeOff();
-    for (const block of message.blocks) if (block?.type === "call") finish(block);
+    cutShort = message.stop === null && message.shown;
+    if (!cutShort) for (const block of message.blocks) if (block?.type === "call") finish(block);
     if (open) part = add(part, open);
     open = undefined;
     current = undefined;
@@ -260,7 +273,8 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
   }
 
   function readAssistant(line: AssistantLine): void {
-    if (line.is_api_error_message === true) {
+    // Older CLIs say it without the flag; what they put there is their own words, never the model's.
+    if (line.is_api_error_message === true || (line.error !== undefined && line.message.model === "<synthetic>")) {
       evidence.assistant = line;
       unclean = true;
       return;
@@ -402,6 +416,8 @@ export function createTurnReader(options: TurnReaderOptions = {}): TurnReader {
       pushEnd("length", facts, "max_tokens");
       return;
     }
+    // Older CLIs end a broken answer here, with its message still open.
+    if (line.is_error && current?.shown === true && !current.complete) brokeOff();
     if (line.is_error || line.subtype !== "success") fail(faultOf(evidence));
     if (withheld) facts.structured = readStructured(line);
     stopReason ??= line.stop_reason ?? undefined;

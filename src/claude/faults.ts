@@ -159,10 +159,21 @@ function retryDetail({ retry }: FaultEvidence): ErrorDetail {
   return typeof delayMs === "number" && delayMs >= 1000 ? { retryAfterSeconds: Math.ceil(delayMs / 1000) } : {};
 }
 
-/** What the API said, without the CLI's prefix. */
+/** What the API said, without the CLI's prefix. Older CLIs pass the whole body of its answer on. */
 function apiWords(text: string, status: number): string {
   const words = text.replace(/^API Error: ?/, "").replace(new RegExp(`^\\(?${status}\\)?[ ·:]*`), "");
-  return words.slice(0, MAX_TEXT_CHARS) || `status ${status}`;
+  return (bodyWords(words) ?? words).slice(0, MAX_TEXT_CHARS) || `status ${status}`;
+}
+
+/** `factsOf` may have cut the text, so it is not parsed whole. */
+function bodyWords(text: string): string | undefined {
+  const quoted = text.startsWith("{") ? /"message":("(?:[^"\\]|\\.)*")/.exec(text)?.[1] : undefined;
+  if (quoted === undefined) return undefined;
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    return undefined;
+  }
 }
 
 function firstText(message: JsonObject | undefined): string {

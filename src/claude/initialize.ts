@@ -1,6 +1,7 @@
 /** `initialize`: what is sent, and what the CLI answers. */
 import type { Json, JsonObject } from "../turn/message.ts";
 import { type ClientToolServer, createClientToolServer } from "./client-tools.ts";
+import type { ClaudeFeatures } from "./features.ts";
 import { editHooks } from "./incoming.ts";
 import { isObject } from "./json.ts";
 import type { CliModel, InitializeOptions, InitializeResult, LaunchOptions } from "./transport.ts";
@@ -9,6 +10,7 @@ import type { CliModel, InitializeOptions, InitializeResult, LaunchOptions } fro
 export function toInitialize(
   options: InitializeOptions,
   launch: LaunchOptions,
+  features: ClaudeFeatures,
 ): { payload: JsonObject; server: ClientToolServer | undefined } {
   const payload: JsonObject = {};
   if (options.systemPrompt !== undefined) payload.systemPrompt = [options.systemPrompt];
@@ -18,7 +20,7 @@ export function toInitialize(
   const tools = options.clientTools ?? [];
   if (tools.length === 0) return { payload, server: undefined };
   if (!launch.clientTools) throw new Error("client tools need a process that was launched for them");
-  const server = createClientToolServer(tools, launch.kind);
+  const server = createClientToolServer(tools, launch.kind, !features.flattensSchemas);
   payload.sdkMcpServers = [server.name];
   if (launch.answerInterrupted) payload.sdkMcpServerManifests = { [server.name]: server.manifest };
   return { payload, server };

@@ -54,6 +54,7 @@ export function launchClaude(options: LaunchOptions, deps: LaunchDeps): ClaudePr
 class Claude implements ClaudeProcess {
   readonly pid: number;
   readonly launch: LaunchOptions;
+  readonly features: LaunchDeps["claude"]["features"];
   readonly startedAt = Date.now();
   readonly exited: Promise<ExitReport>;
   readonly #deps: LaunchDeps;
@@ -77,7 +78,7 @@ class Claude implements ClaudeProcess {
   readonly #hurry = Promise.withResolvers<void>();
 
   constructor(options: LaunchOptions, deps: LaunchDeps) {
-    this.launch = options;
+    [this.launch, this.features] = [options, deps.claude.features];
     this.#settings = JSON.stringify(toFlagSettings(options.settings ?? DEFAULT_SETTINGS));
     this.#deps = deps;
     this.#grace = deps.grace ?? DEFAULT_GRACE;
@@ -119,15 +120,14 @@ class Claude implements ClaudeProcess {
   }
 
   async initialize(options: InitializeOptions): Promise<InitializeResult> {
-    const { payload, server } = toInitialize(options, this.launch);
+    const { payload, server } = toInitialize(options, this.launch, this.features);
     if (server) this.#incoming.offer(server);
     return parseInitialize(await this.#control.send("initialize", payload, INITIALIZE_TIMEOUT_MS));
   }
 
-  async prompt(content: UserBlock[], options: { verbatim: boolean }): Promise<string> {
+  async prompt(content: UserBlock[], { verbatim }: { verbatim: boolean }): Promise<string> {
     const uuid = crypto.randomUUID();
-    const { clientComposed } = this.#deps.claude.features;
-    await this.#write(toUserLine(content, { uuid, verbatim: options.verbatim, clientComposed }));
+    await this.#write(toUserLine(content, { uuid, verbatim, features: this.features }));
     return uuid;
   }
 

@@ -126,7 +126,10 @@ function toLines(messages: readonly Message[]): Line[] {
     const results = content.filter((block) => block.type === "client-result");
     const rest = content.filter((block) => block.type !== "client-result");
     const answers = [...results.map((block) => encodeBlock(block, ids)), ...ids.unanswered().map(missingResult)];
-    lines.push({ role, content: [...answers, ...rest.map((block) => encodeBlock(block, ids))] });
+    const said = rest.filter((block) => block.type !== "text" || block.text.trim() !== "");
+    // As the CLI puts an empty prompt; older ones would pass an empty text on, which the API refuses.
+    if (said.length === 0 && answers.length === 0) said.push({ type: "text", text: "(no content)" });
+    lines.push({ role, content: [...answers, ...said.map((block) => encodeBlock(block, ids))] });
   }
   return splitLast(lines);
 }

@@ -8,6 +8,7 @@
 import type { DaemonError } from "../errors.ts";
 import type { Json, JsonObject, UserBlock } from "../turn/message.ts";
 import type { ClientTool, Effort, PermissionMode } from "../turn/request.ts";
+import type { ClaudeFeatures } from "./features.ts";
 import type { ClaudeMessage } from "./messages.ts";
 
 /** What is fixed when a process starts. All of it becomes argv (`--flag=value`) or allow-listed environment. */
@@ -138,6 +139,8 @@ export interface ExitReport {
 export interface ClaudeProcess {
   readonly pid: number;
   readonly launch: LaunchOptions;
+  /** Its own version's: after an update, processes of two versions live side by side. */
+  readonly features: ClaudeFeatures;
   /** Unix milliseconds. */
   readonly startedAt: number;
   readonly exited: Promise<ExitReport>;

@@ -1,6 +1,7 @@
 /** The neutral blocks of a user message as the API's content blocks. */
 import { DaemonError } from "../errors.ts";
 import type { DocumentBlock, ImageBlock, JsonObject, TextBlock, UserBlock } from "../turn/message.ts";
+import type { ClaudeFeatures } from "./features.ts";
 
 /** Nothing of the client's shape passes but the content itself (no cache marks, no unknown keys). */
 export function toApiBlock(block: TextBlock | ImageBlock | DocumentBlock): JsonObject {
@@ -32,12 +33,17 @@ export function toApiBlock(block: TextBlock | ImageBlock | DocumentBlock): JsonO
  * commands and `@file`, so a constant one keeps the client's text as it is.
  */
 const GUARD_BLOCK: JsonObject = { type: "text", text: "\u2060" };
+/** What such a CLI looks for in a prompt: mentions, commands, keywords. It stands in the history, so only where it must. */
+const NEEDS_GUARD = /@|^\s*\/|\bultra|\bworkflow/im;
+
+export interface UserLineOptions {
+  uuid: string;
+  verbatim: boolean;
+  features: Pick<ClaudeFeatures, "clientComposed" | "deniesLinkedMentions">;
+}
 
 /** One line for stdin. Throws `internal` for results of client tools: the CLI drops them from user messages. */
-export function toUserLine(
-  content: readonly UserBlock[],
-  options: { uuid: string; verbatim: boolean; clientComposed: boolean },
-): JsonObject {
+export function toUserLine(content: readonly UserBlock[], { uuid, verbatim, features }: UserLineOptions): JsonObject {
   const blocks = content.map((block) => {
     if (block.type === "client-result")
       throw new DaemonError("internal", "The daemon tried to send a tool's result as text. Please report it.");
@@ -48,11 +54,12 @@ export function toUserLine(
     message: { role: "user", content: blocks },
     parent_tool_use_id: null,
     session_id: "",
-    uuid: options.uuid,
+    uuid,
   };
-  if (options.verbatim) {
-    if (options.clientComposed) line.client_composed = true;
-    else blocks.push(GUARD_BLOCK);
-  }
+  const has = (pattern: RegExp) => content.some((block) => block.type === "text" && pattern.test(block.text));
+  // Where a mention of a link would open what is denied, none is expanded: the agent reads the file with its tools.
+  if (!verbatim && (features.deniesLinkedMentions || !has(/@/))) return line;
+  if (features.clientComposed) line.client_composed = true;
+  else if (has(NEEDS_GUARD)) blocks.push(GUARD_BLOCK);
   return line;
 }

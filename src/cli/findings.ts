@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { toEnvironment } from "../claude/env.ts";
-import { BEST_VERSION, compareVersions, featuresOf, MINIMUM_VERSION } from "../claude/features.ts";
+import { BEST_VERSION, compareVersions, MINIMUM_VERSION, missingIn } from "../claude/features.ts";
 import { INSTALL_REMEDY, tryLocate } from "../claude/locate.ts";
 import { askLogin } from "../claude/login.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
@@ -100,13 +100,12 @@ async function checkClaude(context: CliContext, loaded: LoadedConfig, answer: An
   }
   const { path: place, version } = located.found;
   const findings: Finding[] = [...passedOver, { check: "claude", state: "ok", text: `${version} at ${place}` }];
-  const lacks = Object.entries(featuresOf(version)).filter(([, has]) => !has);
-  if (lacks.length > 0) {
-    const names = lacks.map(([name]) => name).join(", ");
+  const missing = missingIn(version);
+  if (missing.length > 0) {
     findings.push({
       check: "claude",
       state: "note",
-      text: `version ${version} lacks ${names} (floor ${MINIMUM_VERSION}, best from ${BEST_VERSION}; docs/compatibility.md)`,
+      text: `version ${version} ${missing.join("; ")} (floor ${MINIMUM_VERSION}, best from ${BEST_VERSION}; docs/compatibility.md)`,
       ...(compareVersions(version, BEST_VERSION) < 0 ? { remedy: "claude update" } : {}),
     });
   }

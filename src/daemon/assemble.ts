@@ -171,7 +171,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
   const engine = createEngine(
     {
       launch: launcher.launch,
-      claude: found,
+      claude: launcher.current,
       chatDirectory,
       transcriptDirectory,
       fingerprint: workspaces.fingerprint,
@@ -230,7 +230,9 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       await engine.models.list();
       login.learn((await engine.describe()).login !== undefined);
     },
-    look: login.look,
+    look: async () => {
+      await Promise.all([launcher.look(), login.look()]);
+    },
     close: async () => {
       stopPruning();
       await engine.sessions.close();

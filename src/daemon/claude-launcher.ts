@@ -16,6 +16,8 @@ export interface LauncherDeps {
 export interface ClaudeLauncher {
   current(): ClaudeInstallation;
   launch(options: LaunchOptions): ClaudeProcess;
+  /** Takes note of an update that no launch has met yet: one `stat` where there was none. Never rejects. */
+  look(): Promise<void>;
 }
 
 /** Another file, or the same one written again; undefined where there is none. */
@@ -32,10 +34,14 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
   const { log } = deps;
   let claude = found;
   let known = identify(found);
-  let looking = false;
-  const lookAgain = async () => {
-    if (looking) return;
-    looking = true;
+  let looking: Promise<void> | undefined;
+  const lookAgain = () => {
+    looking ??= find().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  };
+  const find = async () => {
     try {
       const before = claude.version;
       claude = await deps.find();
@@ -43,18 +49,18 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
       log.info("claude was replaced", { path: claude.path, version: claude.version, before });
     } catch (error) {
       log.error("claude is gone", { reason: String(error) });
-    } finally {
-      looking = false;
     }
+  };
+  const replaced = () => {
+    const now = identify(claude);
+    if (now === known || now === undefined) return false;
+    known = now;
+    return true;
   };
   return {
     current: () => claude,
     launch: (options) => {
-      const now = identify(claude);
-      if (now !== known && now !== undefined) {
-        known = now;
-        void lookAgain();
-      }
+      if (replaced()) void lookAgain();
       try {
         return deps.start(options, claude);
       } catch (error) {
@@ -65,6 +71,9 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
         claude = { ...claude, path };
         return deps.start(options, claude);
       }
+    },
+    look: async () => {
+      if (replaced() || looking) await lookAgain();
     },
   };
 }

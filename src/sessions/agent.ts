@@ -31,7 +31,7 @@ export interface AgentDeps {
   /** Settles when what was written is on disk. */
   flush: Store["flush"];
   writeTranscript(messages: readonly Message[], model: string): Promise<Transcript>;
-  answersHistory: boolean;
+  readonly answersHistory: boolean;
   metrics: MetricsRecorder;
 }
 

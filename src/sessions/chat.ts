@@ -36,7 +36,7 @@ export interface ChatDeps {
   /** Writes a history for `--resume`; removed by the caller. */
   writeTranscript(messages: readonly Message[], model: string): Promise<Transcript>;
   /** Whether a resumed process can be made to answer its history by itself (`ClaudeFeatures.awaitInitialize`). */
-  answersHistory: boolean;
+  readonly answersHistory: boolean;
   stallTimeoutMs: number;
   metrics: MetricsRecorder;
 }
@@ -165,10 +165,12 @@ async function resumeWithResults(
 ): Promise<Begun> {
   await using transcript = await deps.writeTranscript(request.messages, model.resolvedModel ?? model.id);
   const launch: LaunchOptions = { ...need.launch, resume: { from: transcript.path } };
-  if (deps.answersHistory) launch.answerInterrupted = true;
-  if (deps.answersHistory && plan.settings) launch.settings = plan.settings;
+  // Once: an update of claude may come while this waits.
+  const { answersHistory } = deps;
+  if (answersHistory) launch.answerInterrupted = true;
+  if (answersHistory && plan.settings) launch.settings = plan.settings;
   const lease = await deps.pool.acquire({ ...need, launch }, request.signal);
-  const input = { content: deps.answersHistory ? undefined : GO_ON, verbatim: true, early: lease.early };
+  const input = { content: answersHistory ? undefined : GO_ON, verbatim: true, early: lease.early };
   return { lease, start: lease.start, turn: runTurn(lease.process, input, options) };
 }
 

@@ -17,8 +17,8 @@ import { createTurnRunner } from "./runner.ts";
 
 export interface EngineDeps<Sessions extends AgentSessions> {
   launch(options: LaunchOptions): ClaudeProcess;
-  /** Transcripts carry the version, as the CLI's own lines do. */
-  claude: Pick<ClaudeInstallation, "version" | "features">;
+  /** What `launch` starts by now. Transcripts carry the version, as the CLI's own lines do. */
+  claude(): Pick<ClaudeInstallation, "version" | "features">;
   /** Neutral, empty, real path: chat processes run here. */
   chatDirectory: string;
   /** Private (0700), not inside `chatDirectory`: histories wait here for the process that resumes them. */
@@ -85,16 +85,17 @@ export function createEngine<Sessions extends AgentSessions>(
     writeTranscript(deps.transcriptDirectory, messages, {
       sessionId: crypto.randomUUID(),
       cwd: deps.chatDirectory,
-      version: deps.claude.version,
+      version: deps.claude().version,
       model,
     });
-  const answersHistory = deps.claude.features.awaitInitialize;
   const agent = {
     sessions,
     prefixes: deps.store.prefixes,
     flush: deps.store.flush,
     writeTranscript: writeHistory,
-    answersHistory,
+    get answersHistory() {
+      return deps.claude().features.awaitInitialize;
+    },
     metrics,
   };
   const run = createTurnRunner({
@@ -104,7 +105,9 @@ export function createEngine<Sessions extends AgentSessions>(
       conversations: new Conversations(),
       launch: chatLaunch,
       writeTranscript: writeHistory,
-      answersHistory,
+      get answersHistory() {
+        return deps.claude().features.awaitInitialize;
+      },
       stallTimeoutMs: options.stallTimeoutMs,
       metrics,
     },

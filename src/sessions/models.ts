@@ -104,6 +104,24 @@ function sameModels(left: readonly CliModel[], right: readonly CliModel[]): bool
   return JSON.stringify(left) === JSON.stringify(right);
 }
 
+/** `opus[1m]` is a model with a variant of it: a longer context. */
+const VARIANT = /\[[^\]]*\]$/;
+
+/**
+ * Older CLIs list some models for some accounts in a variant alone (`opus[1m]` and no `opus`), and take the plain name all
+ * the same. Clients ask for the plain name: it is on offer wherever the CLI lists its variant.
+ */
+function withPlainNames(models: readonly CliModel[]): CliModel[] {
+  const listed = new Set(models.map((model) => model.value));
+  return models.flatMap((model) => {
+    const plain = model.value.replace(VARIANT, "");
+    if (plain === "" || listed.has(plain)) return [model];
+    listed.add(plain);
+    const resolvedModel = model.resolvedModel?.replace(VARIANT, "");
+    return [{ ...model, value: plain, resolvedModel, displayName: plain }, model];
+  });
+}
+
 /** Agents first; full ids after the short names, so that a list begins with what people type. */
 function entriesOf(models: readonly CliModel[]): Map<string, KnownModel> {
   const entries = new Map<string, KnownModel>();
@@ -123,7 +141,7 @@ function entriesOf(models: readonly CliModel[]): Map<string, KnownModel> {
   };
   const standard = models.find((model) => model.value === CLI_DEFAULT) ?? models[0];
   if (standard) add(AGENT, "agent", { ...standard, displayName: "default model" });
-  const named = models.filter((model) => model.value !== CLI_DEFAULT);
+  const named = withPlainNames(models.filter((model) => model.value !== CLI_DEFAULT));
   for (const model of named) add(AGENT_PREFIX + model.value, "agent", model);
   for (const model of named) add(model.value, "chat", model);
   for (const model of named) if (model.resolvedModel) add(model.resolvedModel, "chat", model);

@@ -251,7 +251,12 @@ export class Pool implements ProcessSource {
     const rank = (member: Member) =>
       (member.state === "booting" ? 4 : 0) + (member.answer ? 0 : 2) + (member.model === need.launch.model ? 0 : 1);
     fitting.sort((left, right) => rank(left) - rank(right));
-    for (const member of fitting) {
+    const usable = fitting.filter(
+      ({ model, process }) => model === need.launch.model || process.features.silentModelSwitch,
+    );
+    // Older CLIs would tell the model of the change: such spares make room for one that has this model.
+    if (usable.length === 0) for (const member of fitting) void this.end(member);
+    for (const member of usable) {
       member.state = "busy";
       if (need.launch.kind === "chat") return member;
       if (member.fingerprint === (await this.deps.fingerprint(need.launch))) return member;

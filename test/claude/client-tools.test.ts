@@ -45,6 +45,7 @@ test("the handshake, the list and the calls are answered as the CLI expects", ()
       { name: "plain", inputSchema: { type: "object" } },
     ],
     "chat",
+    false,
   );
   const answer = (message: JsonObject): JsonObject => {
     const step = server.step(message);
@@ -102,6 +103,68 @@ test("the handshake, the list and the calls are answered as the CLI expects", ()
     kind: "cancelled",
     rpcId: "3",
   });
+});
+
+/** What 2.1.330 makes of unions at the root by itself. */
+const UNIONS: [name: string, schema: JsonObject, description: string, arrives: JsonObject][] = [
+  [
+    "any",
+    { anyOf: [branch("a", "number"), branch("b", "string")] },
+    "Input constraint: Provide parameters for at least one of: (a, x) or (b, x).",
+    { type: "object", properties: both("number", "string"), required: ["x"], additionalProperties: true },
+  ],
+  [
+    "one",
+    { type: "object", oneOf: [branch("a", "string"), branch("b", "string")] },
+    "Input constraint: Provide parameters for exactly one of: (a, x) or (b, x).",
+    { type: "object", properties: both("string"), required: ["x"], additionalProperties: true },
+  ],
+  [
+    "all",
+    { type: "object", allOf: [branch("a", "string"), branch("b", "string")] },
+    "Input constraint: all listed parameters apply together (flattened from a JSON Schema allOf).",
+    { type: "object", properties: both("string"), required: ["a", "x", "b"], additionalProperties: true },
+  ],
+  [
+    "mixed",
+    {
+      type: "object",
+      properties: { c: { type: "string" } },
+      required: ["c"],
+      $defs: { A: branch("a", "string") },
+      anyOf: [{ required: ["c"] }, { $ref: "#/$defs/A" }],
+    },
+    "Input constraint: Provide parameters for at least one of: (c) or (a, x).",
+    {
+      type: "object",
+      properties: { c: { type: "string" }, a: { type: "string" }, x: { type: "string" } },
+      required: ["c"],
+      $defs: { A: branch("a", "string") },
+      additionalProperties: true,
+    },
+  ],
+];
+
+function branch(name: string, x: string): JsonObject {
+  return { type: "object", properties: { [name]: { type: "string" }, x: { type: x } }, required: [name, "x"] };
+}
+
+function both(one: string, other?: string): JsonObject {
+  const x = other === undefined ? { type: one } : { anyOf: [{ type: other }, { type: one }] };
+  return { a: { type: "string" }, x, b: { type: "string" } };
+}
+
+test("unions at the root of a schema reach the model flattened, by the CLI or by us", async () => {
+  await using api = startAnthropicApi();
+  await using driven = await drive({ apiUrl: api.url, launch: { clientTools: true } });
+  const { claude, seen } = driven;
+  const tools = UNIONS.map(([name, inputSchema]) => ({ name, description: `does ${name}`, inputSchema }));
+  await claude.initialize({ systemPrompt: "", clientTools: tools });
+  await claude.prompt(say("go"), { verbatim: true });
+  await seen.result();
+  const offered = new Map((api.requests[0]?.body.tools ?? []).map((tool) => [tool.name, tool]));
+  for (const [name, , note, schema] of UNIONS)
+    expect(offered.get(name)).toMatchObject({ description: `${note}\n\ndoes ${name}`, input_schema: schema });
 });
 
 test("schemas of every shape, and 40 calls at once, pass the real CLI", async () => {

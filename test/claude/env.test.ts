@@ -44,6 +44,7 @@ test("our constants, by what is launched", () => {
     CLAUDE_CODE_RESUME_PROMPT: "\u2060",
     DISABLE_AUTO_COMPACT: "1",
     ENABLE_TOOL_SEARCH: "false",
+    CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY: "1000",
   });
 });
 

@@ -111,7 +111,10 @@ test("the pause that the API asked for becomes Retry-After", async () => {
   await using claude = startBareClaude({ home, apiUrl: api.url, env });
   api.always(rateLimited(1));
   const { error } = await runTurn(claude, "go");
-  expect(error).toMatchObject({ code: "rate_limited", detail: { retryAfterSeconds: 2 } });
+  // Newer CLIs add up to a quarter to the second that the API asked for.
+  if (!(error instanceof DaemonError)) throw new Error("no error");
+  expect(error.code).toBe("rate_limited");
+  expect([1, 2]).toContain(error.detail.retryAfterSeconds ?? 0);
 });
 
 test("an error after the agent has worked forbids the automatic retry", async () => {

@@ -6,6 +6,7 @@ import type { DaemonError } from "../../src/errors.ts";
 import type { JsonObject } from "../../src/turn/message.ts";
 import { type ApiRequest, lastUserBlocks, startAnthropicApi } from "../support/anthropic-api.ts";
 import { text, toolCall } from "../support/api-reply.ts";
+import { CLAUDE_FEATURES } from "../support/claude.ts";
 import { isAlive, readProcess, waitUntil } from "../support/processes.ts";
 import { createTmpDir } from "../support/tmp-dir.ts";
 import { drive } from "./harness.ts";
@@ -16,6 +17,9 @@ function texts(request: ApiRequest | undefined): unknown[] {
   if (!request) throw new Error("no request reached the API");
   return lastUserBlocks(request, "text").map((block: JsonObject) => block.text);
 }
+
+/** What older CLIs say before the first prompt. */
+const isReminder = (one: unknown) => typeof one === "string" && one.startsWith("<system-reminder>");
 
 const TRICKY = [
   "--dangerously-skip-permissions",
@@ -51,10 +55,18 @@ test("a CLI without client_composed still gets the text unexpanded", async () =>
   const { claude, seen, home } = driven;
   await Bun.write(`${home.cwd}/secret.txt`, "the secret");
   await claude.initialize({ systemPrompt: "" });
-  for (const tricky of ["/cost", "@secret.txt"]) {
-    await claude.prompt(say(tricky), { verbatim: true });
+  for (const [sent, guarded] of [
+    ["/cost", true],
+    ["look at\n /cost", true],
+    ["see @secret.txt", true],
+    ["ultrathink", true],
+    ["either/or", false],
+    ["# ! nothing to expand", false],
+  ] as const) {
+    await claude.prompt(say(sent), { verbatim: true });
     await seen.result();
-    expect(texts(api.requests.at(-1)).slice(0, 2)).toEqual([tricky, "\u2060"]);
+    const arrived = texts(api.requests.at(-1)).filter((one) => !isReminder(one));
+    expect(arrived.slice(0, 2)).toEqual(guarded ? [sent, "\u2060"] : [sent]);
     expect(JSON.stringify(api.requests.at(-1)?.body)).not.toContain("the secret");
   }
 });
@@ -67,7 +79,13 @@ test("what is not verbatim works as in the terminal", async () => {
   await claude.initialize({});
   await claude.prompt(say("see @notes.txt"), { verbatim: false });
   await seen.result();
-  expect(JSON.stringify(api.requests.at(-1)?.body)).toContain("milk and bread");
+  // Where a mention could open what is denied, the agent is left to read the file with its tools.
+  const read = JSON.stringify(api.requests.at(-1)?.body).includes("milk and bread");
+  expect(read).toBe(CLAUDE_FEATURES.deniesLinkedMentions);
+  const before = api.requests.length;
+  await claude.prompt(say("/cost"), { verbatim: false });
+  await seen.result();
+  expect(api.requests).toHaveLength(before);
 });
 
 test("a prompt of 10 MB arrives whole", async () => {
@@ -79,7 +97,7 @@ test("a prompt of 10 MB arrives whole", async () => {
   const long = "0123456789".repeat(1_000_000);
   await claude.prompt(say(long), { verbatim: true });
   await seen.result();
-  expect(texts(api.requests.at(-1))[0] === long).toBe(true);
+  expect(texts(api.requests.at(-1)).includes(long)).toBe(true);
 });
 
 test("images and documents arrive as the API's own blocks", async () => {

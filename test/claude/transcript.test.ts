@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { mkdir, stat } from "node:fs/promises";
 import * as fc from "fast-check";
 import { encodeTranscript, writeTranscript } from "../../src/claude/transcript.ts";
+import { toUserLine } from "../../src/claude/user-line.ts";
 import type {
   AssistantBlock,
   ClientCallBlock,
@@ -14,7 +15,7 @@ import type {
   UserBlock,
 } from "../../src/turn/message.ts";
 import { startAnthropicApi } from "../support/anthropic-api.ts";
-import { CHAT_ARGS, type ClaudeHome, createClaudeHome, startBareClaude } from "../support/claude.ts";
+import { CHAT_ARGS, CLAUDE_FEATURES, type ClaudeHome, createClaudeHome, startBareClaude } from "../support/claude.ts";
 import { CLIENT_TOOL_ENV, CLIENT_TOOL_INITIALIZE, hostClientTools } from "../support/client-tools.ts";
 import { apiHistory, type HistoryMessage, historyOf, RESUME_RESIDUE } from "../support/history.ts";
 import { createTmpDir, filesBelow } from "../support/tmp-dir.ts";
@@ -48,24 +49,47 @@ const result = (callId: string, content: string | ClientResultBlock["content"] =
 });
 const thinking: AssistantBlock = { type: "thinking", text: "hm", signature: "c2ln" };
 
-/** Resumes a history as the daemon does and returns what the API received; one process each. */
+const GO_ON = words(RESUME_RESIDUE);
+
+const saysSomething = ({ role, content }: Message) =>
+  role === "assistant" &&
+  content.some((block) => block.type === "client-call" || (block.type === "text" && block.text.trim() !== ""));
+
+const endsInResults = (messages: Message[]) => {
+  const spoken = messages.findLastIndex(({ role }) => role === "assistant");
+  return messages.slice(spoken + 1).some(({ content }) => content.some((block) => block.type === "client-result"));
+};
+
+/**
+ * Resumes a history as the daemon does and returns what the API received; one process each. A CLI that waits for
+ * `initialize` answers it as it stands; to an older one the user's last words are a prompt.
+ */
 async function received(home: ClaudeHome, directory: string, messages: Message[]): Promise<HistoryMessage[]> {
   await using api = startAnthropicApi();
   const options = { ...OPTIONS, sessionId: crypto.randomUUID(), cwd: home.cwd };
-  await using transcript = await writeTranscript(directory, messages, options);
+  const answers = CLAUDE_FEATURES.awaitInitialize;
+  const prompted = !answers && !endsInResults(messages);
+  const spoken = messages.findLastIndex(saysSomething) + 1;
+  const known = prompted ? messages.slice(0, spoken) : messages;
+  await using transcript = await writeTranscript(directory, known, options);
   await using claude = startBareClaude({
     home,
     apiUrl: api.url,
-    args: [...CHAT_ARGS, `--resume=${transcript.path}`],
+    // Signed thinking goes only to the model that it is from.
+    args: [...CHAT_ARGS, `--model=${OPTIONS.model}`, ...(known.length === 0 ? [] : [`--resume=${transcript.path}`])],
     env: {
       ...CLIENT_TOOL_ENV,
-      CLAUDE_CODE_RESUME_INTERRUPTED_TURN: "1",
+      ...(answers ? { CLAUDE_CODE_RESUME_INTERRUPTED_TURN: "1" } : {}),
       CLAUDE_CODE_RESUME_PROMPT: RESUME_RESIDUE,
       DISABLE_AUTO_COMPACT: "1",
     },
     answer: hostClientTools(["get_weather"]),
   });
   await claude.control("initialize", { ...CLIENT_TOOL_INITIALIZE, systemPrompt: ["You are X."] });
+  if (answers) return historyOf(await api.nextRequest());
+  const last = messages.slice(spoken).flatMap((message) => (message.role === "user" ? message.content : []));
+  const content = prompted ? last : [GO_ON];
+  claude.send(toUserLine(content, { uuid: crypto.randomUUID(), verbatim: true, features: CLAUDE_FEATURES }));
   return historyOf(await api.nextRequest());
 }
 

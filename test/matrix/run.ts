@@ -52,7 +52,8 @@ async function runSuite(claude: MatrixVersion, suite: string, paths: readonly st
   await Bun.write(log, out + err);
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   say(`${claude.version} ${suite}: ${totals.passed} passed, ${totals.failed} failed (${seconds} s)`);
-  for (const line of err.split("\n")) if (line.startsWith("(fail)")) say(`  ${line}`);
+  // Bun repeats them at the end.
+  for (const line of new Set(err.split("\n").filter((one) => one.startsWith("(fail)")))) say(`  ${line}`);
   if (totals.failed > 0) say(`  see ${log}`);
   return totals;
 }

@@ -61,7 +61,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
           untrack: () => undefined,
         });
       },
-      claude: { version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
+      claude: () => ({ version: CLAUDE_VERSION, features: CLAUDE_FEATURES }),
       chatDirectory: home.cwd,
       transcriptDirectory,
       fingerprint: async () => undefined,

@@ -67,3 +67,25 @@ test("the CLI is asked once, and every later answer is learnt from", async () =>
   expect((await catalog.get("new")).resolvedModel).toBe("claude-new-1");
   expect(await catalog.get("haiku").catch(() => "gone")).toBe("gone");
 });
+
+test("a model that the CLI lists in a variant alone is on offer by its plain name too", async () => {
+  const { catalog } = catalogOf();
+  catalog.learn({
+    ...ANSWER,
+    models: [model("default", "claude-opus-8[1m]"), model("opus[1m]", "claude-opus-8[1m]"), model("sonnet", "s-8")],
+  });
+  expect((await catalog.list()).map((entry) => entry.id)).toEqual([
+    "claude-code",
+    "claude-code:opus",
+    "claude-code:opus[1m]",
+    "claude-code:sonnet",
+    "opus",
+    "opus[1m]",
+    "sonnet",
+    "claude-opus-8",
+    "claude-opus-8[1m]",
+    "s-8",
+  ]);
+  expect(await catalog.get("opus")).toMatchObject({ launchModel: "opus", resolvedModel: "claude-opus-8" });
+  expect(await catalog.get("opus[1m]")).toMatchObject({ launchModel: "opus[1m]" });
+});

@@ -101,9 +101,12 @@ export function lastUserBlocks(request: ApiRequest, type: string): JsonObject[] 
   return Array.isArray(content) ? content.filter((block) => block.type === type) : [];
 }
 
+/** What guards a client's text on older CLIs, and prompts them to go on. */
+export const WORD_JOINER = "\u2060";
+
 /** The default: the last text block of the last user message comes back. */
 export const echo: Script = (request) => {
-  const blocks = lastUserBlocks(request, "text");
+  const blocks = lastUserBlocks(request, "text").filter((block) => block.text !== WORD_JOINER);
   const content = lastUserMessage(request)?.content;
   const last = typeof content === "string" ? content : String(blocks.at(-1)?.text ?? "");
   return text(`echo: ${last}`);

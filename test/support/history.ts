@@ -4,6 +4,7 @@
  */
 import type { AssistantBlock, JsonObject, Message, UserBlock } from "../../src/turn/message.ts";
 import type { ApiMessage, ApiRequest } from "./anthropic-api.ts";
+import { CLAUDE_FEATURES } from "./claude.ts";
 
 export interface HistoryMessage {
   role: string;
@@ -16,15 +17,44 @@ const IDENTITY = /^You are (Claude Code|a Claude agent)[^\n]*$/;
 const BILLING = /^x-anthropic-billing-header:/;
 /** Older models get the Environment inside a user reminder instead of a system message. */
 const ENVIRONMENT_REMINDER = /^<system-reminder>\n[\s\S]*# Environment[\s\S]*<\/system-reminder>\s*$/;
+/** Older CLIs tell the date before the first prompt (and whose account it is). */
+const DATE_REMINDER =
+  /^<system-reminder>\nAs you answer the user's questions,[\s\S]*# currentDate\n[\s\S]*<\/system-reminder>\s*$/;
 const IMAGE_NOTE = /^\[Image(: |[^\]]*)source: [^\]\n]+\]$/;
 
 /** The messages of a request, normalised. */
 export function historyOf(request: ApiRequest): HistoryMessage[] {
-  const messages = mergeRoles(request.body.messages.filter((message) => !isEnvironment(message)).map(normalise));
+  const normalised = request.body.messages.filter((message) => !isEnvironment(message)).map(normalise);
+  // A reminder may stand alone before a history that begins with the assistant.
+  if (normalised[0]?.role === "user" && normalised[0].content.length === 0) normalised.shift();
+  const messages = mergeRoles(CLAUDE_FEATURES.awaitInitialize ? normalised : withoutPrompts(mergeRoles(normalised)));
   const last = messages.at(-1)?.content;
   // "After a history that ends in tool results the CLI's shortest accepted resume prompt."
   if (last?.at(-1)?.text === RESUME_RESIDUE && last.at(-2)?.type === "tool_result") last.pop();
   return messages;
+}
+
+/**
+ * What older CLIs put after a history that ends in tool results, which they have to be prompted to go on with: words of
+ * their own (the oldest whatever they are told), "No response requested.", the prompt.
+ */
+function withoutPrompts(messages: HistoryMessage[]): HistoryMessage[] {
+  const isResidue = ({ text }: JsonObject) => text === RESUME_RESIDUE || text === "Continue from where you left off.";
+  const isPrompt = (message: HistoryMessage | undefined) =>
+    message?.role === "user" && message.content.every(isResidue);
+  const kept: HistoryMessage[] = [];
+  for (let index = 0; index < messages.length; index++) {
+    const message = messages[index] as HistoryMessage;
+    const silent = message.role === "assistant" && message.content[0]?.text === "No response requested.";
+    const results = kept.at(-1);
+    if (!(silent && message.content.length === 1 && isPrompt(messages[index + 1]) && results)) {
+      kept.push(message);
+      continue;
+    }
+    results.content = results.content.filter((block) => !isResidue(block));
+    index += 1;
+  }
+  return kept;
 }
 
 /** What `historyOf` must give when the API received exactly these messages. */
@@ -62,6 +92,9 @@ function isAllowedResidue(block: JsonObject): boolean {
   if (block.type !== "text" || typeof block.text !== "string") return false;
   // "The note with a saved path beside an image sent live."
   if (IMAGE_NOTE.test(block.text)) return true;
+  if (!CLAUDE_FEATURES.plainFirstPrompt && DATE_REMINDER.test(block.text)) return true;
+  // The guard of a text that such a CLI would expand.
+  if (!CLAUDE_FEATURES.clientComposed && block.text === RESUME_RESIDUE) return true;
   return ENVIRONMENT_REMINDER.test(block.text);
 }
 

@@ -59,7 +59,8 @@ function scriptWeather(): void {
   const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
   const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
   const report = (request: ApiRequest) => {
-    const results = JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? [];
+    // In the order in which they came: not every CLI keeps that of the calls.
+    const results = (JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? []).toSorted();
     return text(results.join(", "));
   };
   api.script(message([textBlock("Let me see."), ...calls]), report);
