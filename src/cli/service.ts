@@ -136,8 +136,8 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
   const { manager } = await surroundings(context);
   const state = await manager.state();
   if (json) {
-    const { pid = null, restarts = null, lingering = null, problem = null, ...facts } = state;
-    printJson(stdout, { manager: manager.kind, ...facts, problem, pid, restarts, lingering });
+    const { pid = null, restarts = null, lingering = null, problem = null, givenUp, ...facts } = state;
+    printJson(stdout, { manager: manager.kind, ...facts, given_up: givenUp, problem, pid, restarts, lingering });
     return state.running;
   }
   if (!state.installed) {
@@ -150,6 +150,7 @@ async function status(context: CliContext, json: boolean): Promise<boolean> {
   ];
   printLine(stdout, toTerminalText([`service: ${state.detail}`, ...more].join(", "), stdout));
   if (state.problem !== undefined) printLine(stdout, toTerminalText(`why: ${state.problem}`, stdout));
+  if (state.givenUp) printLine(stdout, "It is not tried again by itself: claude-code-daemon service start");
   printLine(
     stdout,
     state.enabled ? startsWhen(state) : "It does not start by itself: claude-code-daemon service install",

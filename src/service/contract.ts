@@ -21,6 +21,8 @@ export interface ServiceState {
   detail: string;
   /** Why it does not run, in the daemon's own last words, where those are known. */
   problem: string | undefined;
+  /** It has failed, and the manager has given up on it. */
+  givenUp: boolean;
   pid: number | undefined;
   /** How often the manager has restarted it since it was started; undefined where it does not say. */
   restarts: number | undefined;

@@ -135,6 +135,8 @@ export function createLaunchd(deps: LaunchdDeps): ServiceManager {
           exitCode === 0
             ? `${word ?? "loaded"}${lastExit === undefined ? "" : ` (last exit: ${lastExit})`}`
             : "not loaded",
+        // launchd tries again whatever did not end with 0.
+        givenUp: false,
         // Where it ended with a code of failure, or (for us) with the 0 that launchd takes as "do not try again".
         problem: pid > 0 || exitCode !== 0 ? undefined : lastLine(logFile),
         pid: pid > 0 ? pid : undefined,

@@ -130,6 +130,7 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
         enabled: facts.get("UnitFileState") === "enabled",
         running: active === "active",
         detail: `${active} (${sub}${failing ? `, ${outcome}` : ""})`,
+        givenUp: active === "failed",
         problem: failing ? await lastError(since) : undefined,
         pid: pid > 0 ? pid : undefined,
         restarts: Number(facts.get("NRestarts") ?? 0),

@@ -5,7 +5,7 @@
  * Over 300 lines: one life, told in order.
  */
 import { afterAll, expect } from "bun:test";
-import { createGate, message, toolCall } from "../../support/api-reply.ts";
+import { createGate, message, textBlock, toolCall } from "../../support/api-reply.ts";
 import { requires } from "../../support/requires.ts";
 import { bootComputer, type Computer } from "./machine.ts";
 
@@ -46,7 +46,9 @@ const claudeInUse = async (): Promise<string> => JSON.parse((await call("/v1/hea
 const service = async (words: string) => (await computer()).alice(`${DAEMON} service ${words}`);
 const property = async (name: string) =>
   (await computer()).said(`systemctl --user show --property=${name} --value ${UNIT}`);
-/** Pids of what runs as alice out of claude's directory. */
+/** Alice's manager, asked by root. */
+const ASK_MANAGER = "runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user";
+/** Pids of claude processes that the daemon started. */
 const CLAUDES = "pgrep -u alice -f '/claude( |$).*--input-format'";
 
 interface AgentAnswer {
@@ -241,6 +243,32 @@ life("status, stop, start, restart and logs do what they say; Ctrl-C ends logs -
   expect(await property("MainPID")).not.toBe("0");
 });
 
+life("a stop lets the running turn finish, and leaves nothing running", async () => {
+  const { api, root, until } = await computer();
+  const { session } = await askAgent("hello");
+  const gate = createGate();
+  api.script(message([textBlock(["the ", gate, "end"])]));
+  const turn = continueSession(session, "take your time");
+  await gate.reached;
+  const daemon = await property("MainPID");
+  const stopped = service("stop");
+  await until(`${ASK_MANAGER} is-active ${UNIT} | grep -qx deactivating`);
+  gate.open();
+  expect(await turn).toContain("the end");
+  expect(await stopped).toMatchObject({ exitCode: 0 });
+  expect((await root(`${CLAUDES}; kill -0 ${daemon} 2>/dev/null && echo daemon`)).stdout).toBe("");
+  expect(await service("start")).toMatchObject({ exitCode: 0 });
+});
+
+life("it outlives a reload and an update of the manager itself", async () => {
+  const { said, until } = await computer();
+  const daemon = await property("MainPID");
+  await said("systemctl --user daemon-reload && systemctl --user daemon-reexec");
+  await until(`${ASK_MANAGER} is-active -q ${UNIT}`);
+  expect(await property("MainPID")).toBe(daemon);
+  expect(await answers()).toBe(true);
+});
+
 life("a taken port is said by status and doctor, and is not hammered", async () => {
   const { root, alice, until } = await computer();
   await service("stop");
@@ -249,10 +277,12 @@ life("a taken port is said by status and doctor, and is not hammered", async () 
   const start = await service("start");
   expect(start).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("Port 8080 is taken on 127.0.0.1.") });
   expect((await alice(`${DAEMON} doctor`)).stdout).toContain("port 8080 is taken");
-  await until(`runuser -u alice -- env XDG_RUNTIME_DIR=/run/user/1000 systemctl --user is-failed -q ${UNIT}`);
+  await until(`${ASK_MANAGER} is-failed -q ${UNIT}`);
   expect(Number(await property("NRestarts"))).toBeLessThanOrEqual(5);
   const status = await service("status");
-  expect(status).toMatchObject({ exitCode: 69, stdout: expect.stringContaining("why: Port 8080 is taken") });
+  expect(status.exitCode).toBe(69);
+  expect(status.stdout).toContain("why: Port 8080 is taken");
+  expect(status.stdout).toContain("It is not tried again by itself: claude-code-daemon service start");
   await root("systemctl stop squatter");
   expect(await service("start")).toMatchObject({ exitCode: 0 });
 });
