@@ -1,7 +1,9 @@
 /** What `doctor` says of the service: whether it starts by itself and runs, and what it finds on its own PATH. */
 import { existsSync, readFileSync } from "node:fs";
+import { openListFile } from "../config/list-file.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type Paths, resolvePaths } from "../config/paths.ts";
+import type { Config } from "../config/schema.ts";
 import { toDaemonError } from "../errors.ts";
 import type { ServiceManager, ServiceState } from "../service/contract.ts";
 import { parseEnvironmentFile } from "../service/environment-file.ts";
@@ -51,6 +53,7 @@ export async function checkService(context: CliContext, { config }: LoadedConfig
     ...checkState(state),
     ...checkFile(context, manager, state, paths),
     ...checkSurroundings(context, paths, config.claude.path),
+    ...checkWorkspaces(config, paths),
   ];
 }
 
@@ -94,6 +97,15 @@ function checkFile(context: CliContext, manager: ServiceManager, state: ServiceS
   });
   if (text.trim() === wanted.trim()) return [];
   return [note(`${state.file} is not what this version writes`, INSTALL)];
+}
+
+/** A shell's own directory is no workspace of the service. */
+function checkWorkspaces(config: Config, paths: Paths): Finding[] {
+  const roots = [...config.workspaces.roots, ...openListFile(paths.workspacesFile).entries()];
+  if (roots.length > 0) return [];
+  return [
+    note("no directory is open to its agents yet; chat models work", "claude-code-daemon workspace add DIRECTORY"),
+  ];
 }
 
 /** What the service finds by name, against what this shell finds. */

@@ -149,7 +149,11 @@ export class Pool implements ProcessSource {
     this.refuseIfClosed();
     if (signal.aborted) throw gone();
     this.recent.note(need, Date.now());
-    return this.obtain(need, signal);
+    const lease = await this.obtain(need, signal);
+    // Counted here: that claude is asked for its models says nothing about conversations.
+    if (lease.start === "spare" || lease.start === "profile") this.hits += 1;
+    else this.misses += 1;
+    return lease;
   }
 
   private async obtain(need: ProcessNeed, signal: AbortSignal): Promise<Lease> {
@@ -158,16 +162,13 @@ export class Pool implements ProcessSource {
     if (spare) {
       const start = spare.answer ? "profile" : "spare";
       try {
-        const lease = await this.handOver(spare, need, start);
-        this.hits += 1;
-        return lease;
+        return await this.handOver(spare, need, start);
       } catch (error) {
         // A spare that died in its sleep is not the request's problem: start a fresh one.
         this.deps.log.warn("a spare process failed", { error: toDaemonError(error).message });
         void this.end(spare);
       }
     }
-    this.misses += 1;
     await this.reserve(signal);
     let member: Member;
     let booted: (() => void) | undefined;

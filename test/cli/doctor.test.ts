@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { checkDisk } from "../../src/cli/findings-files.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { startCommand } from "../../src/cli/service-manager.ts";
+import { openListFile } from "../../src/config/list-file.ts";
 import { resolvePaths } from "../../src/config/paths.ts";
 import { renderEnvironmentFile } from "../../src/service/environment-file.ts";
 import { renderUnit } from "../../src/service/unit.ts";
@@ -251,6 +252,7 @@ describe("the service", () => {
     writeFileSync(systemd.unitFile, change.unit ?? renderUnit({ command, home: systemd.home, environmentFile }));
     const values = { PATH: change.path ?? systemd.env.PATH ?? "", CLAUDE_CODE_DAEMON_SERVICE_CLAUDE: CLAUDE_PATH };
     writeFileSync(environmentFile, renderEnvironmentFile(values), { mode: 0o600 });
+    openListFile(systemd.join(".config/claude-code-daemon/workspaces.json")).add(systemd.home);
     return systemd;
   }
   const found = async (systemd: FakeSystemd, env: Record<string, string | undefined> = {}) => {
@@ -277,6 +279,16 @@ describe("the service", () => {
       ["fault", "it does not run: failed (failed)", expect.stringContaining("claude-code-daemon service start")],
       ["fault", "it does not start by itself", "claude-code-daemon service install"],
       ["note", expect.stringContaining("ends with your last session"), "claude-code-daemon service install --linger"],
+    ]);
+  });
+
+  onLinux("without a directory for agents is told so: this shell's own does not count", async () => {
+    await using systemd = await installed({ active: true });
+    openListFile(systemd.join(".config/claude-code-daemon/workspaces.json")).remove(systemd.home);
+    expect(await found(systemd)).toContainEqual([
+      "note",
+      "no directory is open to its agents yet; chat models work",
+      "claude-code-daemon workspace add DIRECTORY",
     ]);
   });
 

@@ -70,6 +70,15 @@ test("chat turns, agent turns of a stateless client and turns of sessions are al
   expect(metrics.snapshot()).toMatchObject({ turnsRunning: 0, turnsEnded: { end: 3 } });
 });
 
+test("only conversations count for the pool's hit rate, not that claude is asked for its models", async () => {
+  await using running = await startEngine();
+  running.api.always(text("hello"));
+  await running.engine.describe();
+  expect(running.engine.status()).toMatchObject({ hits: 0, misses: 0 });
+  await running.answer({ model: "claude-code", messages: [user("hi")] });
+  expect(running.engine.status()).toMatchObject({ hits: 0, misses: 1 });
+});
+
 test("a bounded number of days is kept", async () => {
   const store = openSqliteStore({ path: ":memory:", log });
   const start = new Date(2024, 0, 1).getTime();
