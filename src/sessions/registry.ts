@@ -11,7 +11,8 @@ import type { UndoOptions, UndoResult } from "../workspace/records.ts";
 import type { AgentSessions, OpenConversation, OpenSession, SessionStatus } from "./agent-sessions.ts";
 import { Hub, seqAfterCrash } from "./hub.ts";
 import { assertBypassAllowed, SessionPermissions } from "./permissions.ts";
-import { Session, type SessionDeps, stopping } from "./session.ts";
+import { Session, type SessionDeps } from "./session.ts";
+import { stopping } from "./session-job.ts";
 import type { TerminalSession, TerminalSessions } from "./terminal.ts";
 import { undoTurn } from "./undo-turn.ts";
 

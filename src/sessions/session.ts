@@ -3,108 +3,47 @@
  * at any time (evicted, crashed, the daemon restarted): the next turn resumes claude's own session in a new one.
  *
  * A turn is carried out whether or not anybody reads it; its end is stored before anybody is told of it.
- *
- * Over 300 lines: the life of a turn within its session, whose steps share one state.
  */
-import type { ClaudeProcess, LaunchOptions } from "../claude/transport.ts";
+import type { ClaudeProcess } from "../claude/transport.ts";
 import { DaemonError, toDaemonError } from "../errors.ts";
-import { createId } from "../ids.ts";
-import type { Logger } from "../log.ts";
-import type { SessionRecord, TurnRecord } from "../store/records.ts";
+import type { SessionRecord } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import type { TurnEvent } from "../turn/events.ts";
 import type { ClientResultBlock, UserBlock } from "../turn/message.ts";
 import type { PermissionMode } from "../turn/request.ts";
-import type { TurnChanges, WorkspaceChanges } from "../workspace/records.ts";
 import type { AgentSession, OpenConversation, SessionStatus, SessionTurn, SubmittedTurn } from "./agent-sessions.ts";
-import type {
-  Lease,
-  PartOptions,
-  PartOutcome,
-  ProcessNeed,
-  ProcessSource,
-  StartKind,
-  Turn,
-  TurnInput,
-  TurnOptions,
-} from "./contracts.ts";
+import type { PartOptions, PartOutcome, StartKind, Turn, TurnInput, TurnOptions } from "./contracts.ts";
 import type { Hub } from "./hub.ts";
-import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
-import { assertBypassAllowed, type SessionPermissions } from "./permissions.ts";
-import type { TerminalSessions } from "./terminal.ts";
-import { addUsage, TurnJournal } from "./turn-journal.ts";
-import { type Entry, TurnLine } from "./turn-line.ts";
+import type { MetricsRecorder } from "./metrics.ts";
+import type { SessionPermissions } from "./permissions.ts";
+import { assertAccepts, createJob, follow, type Job, partOf, storeEnd } from "./session-job.ts";
+import { SessionProcess, type SessionProcessDeps } from "./session-process.ts";
+import { exhaust, type PartReader, readPart } from "./session-reading.ts";
+import { TurnLine } from "./turn-line.ts";
 
-export interface SessionDeps {
+export interface SessionDeps extends SessionProcessDeps {
   store: Store;
-  processes: ProcessSource;
   /** `runTurn` of turn.ts. */
   runTurn(process: ClaudeProcess, input: TurnInput, options: TurnOptions): Turn;
-  /** Undefined where nothing can tell what changed. */
-  changes: WorkspaceChanges | undefined;
-  /** The `--model` value of a session's model; undefined for claude's own choice. Throws `model_not_found`. */
-  modelFlag(model: string): Promise<string | undefined>;
-  /** Whether the workspace's own settings, hooks and MCP servers may run. */
-  isTrusted(workspace: string): Promise<boolean>;
-  /** Claude's own store of sessions. */
-  terminal: Pick<TerminalSessions, "exists">;
   /** The config allows bypassPermissions. */
   bypassAllowed: boolean;
-  /** Paths the agent's tools may never read. */
-  denyPaths: string[];
   stallTimeoutMs: number;
   /** False while the daemon drains. */
   accepting(): boolean;
   /** Told of turns and their first tokens; those that a stateless request reads have their first token told by it. */
   metrics?: MetricsRecorder;
-  log: Logger;
   now(): number;
-}
-
-/** A title of the session's own: the beginning of the first prompt. */
-const MAX_TITLE_CHARS = 80;
-
-interface Job {
-  journal: TurnJournal;
-  input: SessionTurn;
-  /** Fires for the client's signal and for `interrupt`. */
-  abort: AbortController;
-  entry: Entry;
-  turn: Turn | undefined;
-  changes: TurnChanges | undefined;
-  paused: boolean;
-  done: Promise<TurnRecord>;
-  settle(record: TurnRecord): void;
-  over: boolean;
-}
-
-function textOf(content: UserBlock[] | undefined): string {
-  return (content ?? []).flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n");
-}
-
-function toTitle(prompt: string): string | undefined {
-  const line = prompt.trim().split("\n", 1)[0]?.trim() ?? "";
-  if (line === "") return undefined;
-  return line.length > MAX_TITLE_CHARS ? `${line.slice(0, MAX_TITLE_CHARS - 1)}…` : line;
-}
-
-export function stopping(): DaemonError {
-  return new DaemonError("overloaded", "The daemon is stopping. Try again when it runs again.", {
-    detail: { retryAfterSeconds: 5 },
-  });
 }
 
 export class Session implements AgentSession {
   private readonly line = new TurnLine();
-  private lease: Lease | undefined;
-  private leaseKey = "";
-  /** What the live process was last told; a plan that was approved changes it under us. */
-  private leaseModel: string | undefined;
-  private leaseMode: PermissionMode | undefined;
-  startKind: StartKind | undefined;
+  private readonly own: SessionProcess;
+  private readonly reader: PartReader = {
+    observe: (job, turn, event) => this.observe(job, turn, event),
+    failed: (job, error) => this.failed(job, error),
+  };
   private current: Job | undefined;
   private readonly jobs = new Map<string, Job>();
-  private start: OpenConversation["start"];
   private lastOutcome: PartOutcome | undefined;
 
   constructor(
@@ -114,7 +53,7 @@ export class Session implements AgentSession {
     readonly permissions: SessionPermissions,
     start?: OpenConversation["start"],
   ) {
-    this.start = start;
+    this.own = new SessionProcess(deps, record, start);
   }
 
   get id(): string {
@@ -130,7 +69,11 @@ export class Session implements AgentSession {
   }
 
   get process(): "live" | "none" {
-    return this.lease?.process.alive ? "live" : "none";
+    return this.own.state;
+  }
+
+  get startKind(): StartKind | undefined {
+    return this.own.startKind;
   }
 
   get outcome(): PartOutcome | undefined {
@@ -139,11 +82,6 @@ export class Session implements AgentSession {
 
   get waiting(): readonly string[] {
     return this.current?.paused ? (this.current.turn?.waiting ?? []) : [];
-  }
-
-  /** Turns that run or wait, oldest first. */
-  get liveTurns(): TurnRecord[] {
-    return [...this.jobs.values()].map((job) => job.journal.record);
   }
 
   async *turn(input: SessionTurn): AsyncGenerator<TurnEvent, void, undefined> {
@@ -158,7 +96,7 @@ export class Session implements AgentSession {
     const waits = job.entry.position > 0;
     metrics?.turnStarted();
     void job.done.then((record) => metrics?.turnEnded(record.error?.code ?? record.reason ?? record.status));
-    void this.exhaust(this.carryOut(job), () => {
+    void exhaust(this.carryOut(job), () => {
       if (this.startKind && !waits) metrics?.firstTokenAfter(this.startKind, (performance.now() - askedAt) / 1000);
     });
     return { turnId: job.journal.record.id, done: job.done };
@@ -172,14 +110,14 @@ export class Session implements AgentSession {
     const job = this.current;
     const { turn } = job ?? {};
     const known = turn !== undefined && results.every((result) => turn.waiting.includes(result.callId));
-    if (!job?.paused || !turn || !known || !this.lease?.take()) {
+    if (!job?.paused || !turn || !known || !this.own.takeBack()) {
       throw new DaemonError("invalid_request", "No turn of this session waits for the results of these calls.");
     }
     job.paused = false;
     const { signal } = part;
-    if (signal) this.follow(job, signal);
-    turn.continue(results, more, { ...this.partOf(job), ...part, signal: job.abort.signal });
-    yield* this.relay(job, turn);
+    if (signal) follow(job, signal);
+    turn.continue(results, more, { ...partOf(job), ...part, signal: job.abort.signal });
+    yield* readPart(this.reader, job, turn);
   }
 
   /** Settles when no turn runs or waits. */
@@ -204,7 +142,7 @@ export class Session implements AgentSession {
   /** The mode that a person chose with an answer, or that the client set: it holds from here on. */
   setPermissionMode(mode: PermissionMode): void {
     this.record.permissionMode = mode;
-    this.leaseMode = mode;
+    this.own.modeChanged(mode);
     this.deps.store.sessions.put(this.record);
   }
 
@@ -213,8 +151,7 @@ export class Session implements AgentSession {
     if (closed && this.record.closedAt === undefined) this.record.closedAt = this.deps.now();
     this.line.refuseAll(new DaemonError("interrupted", "The session was closed before the turn began."));
     await this.interrupt();
-    await this.lease?.end();
-    this.lease = undefined;
+    await this.own.end();
     if (closed) {
       this.hub.publish({ type: "session_closed" });
       this.deps.store.sessions.put(this.record);
@@ -226,58 +163,19 @@ export class Session implements AgentSession {
   /** Takes a place in the line. Throws before anything is stored where the turn cannot be accepted. */
   private accept(input: SessionTurn): Job {
     const { record, deps } = this;
-    if (record.closedAt !== undefined) {
-      throw new DaemonError(
-        "invalid_request",
-        "This session is closed. Create one that resumes its claude_session_id.",
-      );
-    }
-    if (!deps.accepting()) throw stopping();
-    if (input.permissionMode === "bypassPermissions") assertBypassAllowed(deps.bypassAllowed);
-    const problem = deps.store.problem();
-    if (problem !== undefined) {
-      throw new DaemonError("overloaded", problem, { detail: { reason: "storage_full" } });
-    }
+    assertAccepts(record, input, deps);
     // Whoever goes on without the results of the calls has given that turn up.
     if (this.current?.paused) void this.interrupt(this.current.journal.record.id);
     const abort = new AbortController();
     const entry = this.line.join(abort.signal);
-    const prompt = input.prompt ?? textOf(input.content);
-    record.turns++;
-    record.lastActiveAt = deps.now();
-    record.title ??= toTitle(prompt);
-    const journal = new TurnJournal({
-      id: createId("trn"),
-      sessionId: this.id,
-      number: record.turns,
-      prompt,
-      createdAt: deps.now(),
-      requestId: input.requestId,
-    });
-    const { promise: done, resolve: settle } = Promise.withResolvers<TurnRecord>();
-    const job: Job = {
-      journal,
-      input,
-      abort,
-      entry,
-      turn: undefined,
-      changes: undefined,
-      paused: false,
-      done,
-      settle,
-      over: false,
-    };
+    const job = createJob(record, input, { entry, abort, now: deps.now() });
+    const { journal } = job;
     this.jobs.set(journal.record.id, job);
-    this.follow(job, input.signal);
+    follow(job, input.signal);
     deps.store.sessions.put(record);
     deps.store.turns.put(journal.record);
     if (entry.position > 0) this.hub.publish(journal.queued(entry.position));
     return job;
-  }
-
-  private follow(job: Job, signal: AbortSignal): void {
-    if (signal.aborted) job.abort.abort();
-    else signal.addEventListener("abort", () => job.abort.abort(), { once: true, signal: job.abort.signal });
   }
 
   private async *carryOut(job: Job): AsyncGenerator<TurnEvent, void, undefined> {
@@ -290,48 +188,7 @@ export class Session implements AgentSession {
       await this.failed(job, error);
       throw toDaemonError(error);
     }
-    yield* this.relay(job, turn);
-  }
-
-  /** Reads one part to its end. A reader who leaves early interrupts claude; the rest is read all the same. */
-  private async *relay(
-    job: Job,
-    turn: Turn,
-    events = turn[Symbol.asyncIterator](),
-  ): AsyncGenerator<TurnEvent, void, undefined> {
-    let finished = false;
-    try {
-      for (;;) {
-        const step = await events.next();
-        if (step.done) throw new Error("a turn ended without turn-end");
-        await this.observe(job, turn, step.value);
-        finished = step.value.type === "turn-end";
-        yield step.value;
-        if (finished) return;
-      }
-    } catch (error) {
-      finished = true;
-      await this.failed(job, error);
-      throw toDaemonError(error);
-    } finally {
-      if (!finished) {
-        job.abort.abort();
-        void this.exhaust(this.relay(job, turn, events));
-      }
-    }
-  }
-
-  private async exhaust(events: AsyncIterable<TurnEvent>, firstToken?: () => void): Promise<void> {
-    let waiting = firstToken;
-    try {
-      for await (const event of events) {
-        if (!waiting || !isFirstToken(event)) continue;
-        waiting();
-        waiting = undefined;
-      }
-    } catch {
-      // It is in the turn's record, and its watchers were told.
-    }
+    yield* readPart(this.reader, job, turn);
   }
 
   private async observe(job: Job, turn: Turn, event: TurnEvent): Promise<void> {
@@ -344,7 +201,7 @@ export class Session implements AgentSession {
     if (event.reason.unified === "tool-calls") {
       job.journal.paused(event);
       job.paused = true;
-      this.lease?.rest({ waiting: true });
+      this.own.rest({ waiting: true });
       // The pool may end the process while it waits: then nobody can go on with this turn.
       void turn.settled.then(() => {
         if (job.paused) void this.failed(job, new DaemonError("interrupted", "The results of the calls never came."));
@@ -369,26 +226,11 @@ export class Session implements AgentSession {
     job.over = true;
     job.paused = false;
     const { record, deps } = this;
-    const { record: turnRecord } = job.journal;
     this.noteOutcome(job.turn?.outcome);
-    record.lastActiveAt = deps.now();
-    record.usage = addUsage(record.usage, turnRecord.usage);
-    record.costUsd += turnRecord.costUsd ?? 0;
-    deps.store.turns.put(turnRecord);
-    deps.store.sessions.put(record);
-    const change = job.changes?.record;
-    if (change && change.paths.length > 0) {
-      deps.store.changes.put({
-        id: change.turnId,
-        sessionId: this.id,
-        workspace: change.workspace,
-        at: change.endedAt,
-        data: JSON.parse(JSON.stringify(change)),
-      });
-    }
+    storeEnd(deps.store, record, job, deps.now());
     await this.hub.publishDurably(event, () => deps.store.flush()).catch((error: unknown) => this.notStored(error));
     job.changes?.close();
-    this.jobs.delete(turnRecord.id);
+    this.jobs.delete(job.journal.record.id);
     void this.wound(job);
   }
 
@@ -397,8 +239,8 @@ export class Session implements AgentSession {
     this.noteOutcome(outcome);
     if (this.current === job) {
       this.current = undefined;
-      if (outcome?.state === "gone") this.lease = undefined;
-      else this.lease?.rest();
+      if (outcome?.state === "gone") this.own.forget();
+      else this.own.rest();
     }
     job.entry.leave();
     job.settle(job.journal.record);
@@ -412,7 +254,7 @@ export class Session implements AgentSession {
 
   private noteClaudeSession(claudeSessionId: string): void {
     const { record } = this;
-    this.start = undefined;
+    this.own.begun();
     if (record.claudeSessionId === claudeSessionId && !record.forkPending) return;
     record.claudeSessionId = claudeSessionId;
     record.forkPending = false;
@@ -424,21 +266,10 @@ export class Session implements AgentSession {
     this.hub.publish({ type: "notice", code: "not_stored", text: toDaemonError(error).message });
   }
 
-  private partOf(job: Job): PartOptions {
-    const { input } = job;
-    return {
-      ignored: input.ignored ?? [],
-      settings: input.settings,
-      stop: input.stop ?? [],
-      parallelCalls: input.parallelCalls ?? true,
-      signal: job.abort.signal,
-    };
-  }
-
   private async begin(job: Job): Promise<Turn> {
     const { deps } = this;
     const { input } = job;
-    const lease = await this.takeProcess(input, job.abort.signal);
+    const lease = await this.own.take(input, job.abort.signal);
     const changes = deps.changes?.begin({ turnId: job.journal.record.id, workspace: this.record.workspace });
     job.changes = changes;
     this.hub.publish(job.journal.started(deps.now()));
@@ -447,7 +278,7 @@ export class Session implements AgentSession {
       lease.process,
       { content: input.content, verbatim: input.verbatim, early: lease.early },
       {
-        ...this.partOf(job),
+        ...partOf(job),
         turnId: job.journal.record.id,
         sessionId: this.id,
         model: input.model ?? this.record.model,
@@ -461,89 +292,5 @@ export class Session implements AgentSession {
     );
     job.turn = turn;
     return turn;
-  }
-
-  /** The live process where it fits, told what differs; else a new one that resumes. */
-  private async takeProcess(input: SessionTurn, signal: AbortSignal): Promise<Lease> {
-    const { record, deps } = this;
-    const model = await deps.modelFlag(input.model ?? record.model);
-    const mode = input.permissionMode ?? record.permissionMode;
-    const need = await this.needOf(input, model, mode);
-    const { model: _, permissionMode, ...fixed } = need.launch;
-    // A process cannot be switched to bypassPermissions, only be launched with it.
-    const bypass = permissionMode === "bypassPermissions";
-    const key = JSON.stringify([fixed, need.initialize, bypass]);
-    const { lease } = this;
-    if (lease && this.leaseKey === key && this.start === undefined && lease.take()) {
-      try {
-        if (this.leaseModel !== model) await lease.process.setModel(model ?? "default");
-        if (this.leaseMode !== mode) await lease.process.setPermissionMode(mode);
-        this.leaseModel = model;
-        this.leaseMode = mode;
-        this.startKind = "live";
-        return lease;
-      } catch (error) {
-        deps.log.warn("a live process could not be reused", { session: this.id, problem: String(error) });
-      }
-    }
-    await lease?.end();
-    this.lease = undefined;
-    const resume = await this.resumeOf();
-    const launch = resume === undefined ? need.launch : { ...need.launch, resume };
-    this.lease = await deps.processes.acquire({ ...need, launch }, signal);
-    this.startKind = this.lease.start;
-    this.leaseKey = key;
-    this.leaseModel = model;
-    this.leaseMode = mode;
-    return this.lease;
-  }
-
-  private async needOf(input: SessionTurn, model: string | undefined, mode: PermissionMode): Promise<ProcessNeed> {
-    const { record, deps } = this;
-    const options = { ...record.options, ...input.options };
-    const { systemPrompt, appendSystemPrompt, ...flags } = options;
-    const tools = input.clientTools ?? [];
-    const schema = input.jsonSchema === undefined ? {} : { jsonSchema: input.jsonSchema };
-    const launch: LaunchOptions = {
-      kind: "agent",
-      cwd: record.workspace,
-      ...(model === undefined ? {} : { model }),
-      trusted: await deps.isTrusted(record.workspace),
-      permissionMode: mode,
-      ...flags,
-      // The CLI has recorded the prompt of the session's first turn and would send that.
-      ...(input.options?.systemPrompt !== undefined || input.options?.appendSystemPrompt !== undefined
-        ? { freshSystemPrompt: true }
-        : {}),
-      ...(this.start?.answerInterrupted === true ? { answerInterrupted: true } : {}),
-      persist: true,
-      clientTools: tools.length > 0,
-      ...schema,
-      denyPaths: deps.denyPaths,
-    };
-    const initialize: ProcessNeed["initialize"] = {
-      ...(systemPrompt === undefined ? {} : { systemPrompt }),
-      ...(appendSystemPrompt === undefined ? {} : { appendSystemPrompt }),
-      ...(tools.length === 0 ? {} : { clientTools: tools }),
-      ...schema,
-      hookEdits: deps.changes !== undefined,
-    };
-    return { launch, initialize };
-  }
-
-  private async resumeOf(): Promise<LaunchOptions["resume"]> {
-    const { record, deps } = this;
-    if (this.start) return this.start.resume;
-    const { claudeSessionId } = record;
-    if (claudeSessionId === undefined) return undefined;
-    if (await deps.terminal.exists(claudeSessionId, record.workspace)) {
-      return { from: claudeSessionId, ...(record.forkPending ? { fork: true } : {}) };
-    }
-    // Killed before claude wrote its first line: there is nothing to resume and nothing is lost.
-    if (record.usage.outputTokens === undefined && !record.forkPending) return undefined;
-    throw new DaemonError(
-      "not_found",
-      "Claude no longer has this session's transcript, so it cannot go on. Create a new session.",
-    );
   }
 }

@@ -87,7 +87,6 @@ export function createOllamaRoutes(deps: FormatDeps) {
         responses: answers("`{models: []}`"),
       },
     })
-    .head("/api/ps", loaded)
     .all("/api/ps", notAllowed("GET", "HEAD"), raw)
     .get("/api/version", version, {
       detail: { tags, summary: "The version of Ollama's API.", responses: answers("`{version}`") },
