@@ -120,7 +120,10 @@ async function converse(context: CliContext, exchange: (messages: ChatMessage[])
   try {
     for (;;) {
       const content = await lines.question("> ").catch(() => undefined);
-      if (content === undefined) return;
+      if (content === undefined) {
+        printLine(context.stderr);
+        return;
+      }
       if (content.trim() === "") continue;
       messages.push({ role: "user", content });
       try {

@@ -57,6 +57,7 @@ export function explain(command: Command, context: CliContext): void {
     getOutHasColors: () => isColoured(context.stdout, context),
     getErrHasColors: () => isColoured(context.stderr, context),
   });
+  command.showHelpAfterError(`See: ${`${NAME} ${words(command)}`.trim()} --help`);
   if (text) {
     command.addHelpText("after", () =>
       [

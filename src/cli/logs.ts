@@ -22,18 +22,21 @@ export function addLogs(command: Command, context: CliContext, open: () => Promi
     .option("-f, --follow", "go on with what comes, until Ctrl-C")
     .option("-n, --lines <number>", "how many lines to begin with", toLines, DEFAULT_LINES)
     .action(async ({ follow = false, lines }: { follow?: boolean; lines: number }) => {
-      const manager = await open();
       const running = readInfo(resolvePaths(context.facts).infoFile);
+      const elsewhere = () => {
+        if (!running) return;
+        const where = "is not the service's; its log is where it was started";
+        printLine(stderr, `Note: the running daemon (process ${running.pid}) ${where}.`);
+      };
+      const manager = await open().catch((error: unknown) => {
+        elsewhere();
+        throw error;
+      });
       const state = await manager.state();
       if (!state.installed) {
         printLine(stderr, "Note: the service is not installed. Install it: claude-code-daemon service install");
       }
-      if (running && !state.running) {
-        printLine(
-          stderr,
-          `Note: the running daemon (process ${running.pid}) is not the service; its log is where it was started. This is the service's:`,
-        );
-      }
+      if (!state.running) elsewhere();
       await withInterrupt((signal) =>
         manager.logs({ follow, lines, write: (text) => stdout.write(toTerminalText(text, stdout)), signal }),
       );

@@ -61,6 +61,8 @@ export function createProgram(context: CliContext, done: (code: number) => void)
 /** Runs one command line (without the program's own name); gives the exit code. Never rejects, never exits. */
 export async function runCli(words: readonly string[], context: CliContext): Promise<number> {
   let code = 0;
+  // What people type before they know of --help.
+  if (words[0] === "help") return runCli([...words.slice(1), "--help"], context);
   const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
   const program = createProgram({ ...context, noColor: own.includes("--no-color") }, (result) => {
     code = result;

@@ -132,5 +132,5 @@ requires("linux")("logs says when the daemon that runs is not the service", asyn
   writeFileSync(`${state}/daemon.json`, JSON.stringify(info));
   const { err } = await start(["logs"], systemd.env).end();
   expect(err).toContain("the service is not installed");
-  expect(err).toContain(`process ${process.pid}) is not the service`);
+  expect(err).toContain(`process ${process.pid}) is not the service's`);
 });

@@ -86,6 +86,18 @@ describe("help and usage", () => {
       expect(out + err).not.toContain("    at ");
     },
   );
+  test("help [command] is --help", async () => {
+    for (const words of [[], ["session"], ["session", "show"]]) {
+      const { code, out } = await run(["help", ...words]);
+      expect(code).toBe(0);
+      expect(out).toBe((await run([...words, "--help"])).out);
+      expect(out).toContain(`Usage: ${["claude-code-daemon", ...words].join(" ")} `);
+    }
+  });
+  test("a wrong use says where to read how", async () => {
+    expect((await run(["session", "foo"])).err).toContain("See: claude-code-daemon session --help");
+    expect((await run(["origin", "allow"])).err).toContain("See: claude-code-daemon origin allow --help");
+  });
   test("a wrong command is one line with a suggestion", async () => {
     const { err } = await run(["statu"]);
     expect(err).toContain("claude-code-daemon: unknown command 'statu'");
