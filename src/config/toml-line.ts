@@ -17,10 +17,7 @@ export function lineOfSyntaxError(text: string): number | undefined {
   const lines = text.split("\n");
   if (lines.length > MAX_SEARCHED_LINES) return undefined;
   for (let count = lines.length - 1; count >= 0; count--) {
-    if (!parses(lines.slice(0, count).join("\n"))) continue;
-    // Blank lines and comments before the statement are fine.
-    const skipped = lines.slice(count).findIndex((line) => !/^\s*(#|$)/.test(line));
-    return count + Math.max(0, skipped) + 1;
+    if (parses(lines.slice(0, count).join("\n"))) return count + 1;
   }
   return undefined;
 }
