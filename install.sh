@@ -82,7 +82,7 @@ clean_up() {
   if [ -n "${PREVIOUS:-}" ]; then
     mv -f "$PREVIOUS" "$TARGET" && say "Not finished: the version that was installed before is back."
   fi
-  rm -rf "$SCRATCH"
+  rm -rf "$SCRATCH" "$INCOMING"
 }
 
 # One temporary directory for everything.
@@ -174,7 +174,11 @@ download() {
     case $1 in https://*) protocol='=https' ;; *) protocol='=http' ;; esac
     curl --proto "$protocol" --tlsv1.2 -fsSL --retry 3 --connect-timeout 30 --speed-limit 1000 --speed-time 30 -o "$2" "$1"
   elif have wget; then
-    wget -q -T 30 -O "$2" "$1"
+    # Debian's busybox crashes at the -T that it does not know.
+    case $(wget --help 2>&1) in
+      *-T*) wget -q -T 30 -O "$2" "$1" ;;
+      *) wget -q -O "$2" "$1" ;;
+    esac
   else
     say "Neither curl nor wget is here to download $1 with."
     return 1
@@ -364,14 +368,14 @@ put_in_place() {
     return
   fi
   mkdir -p "$INSTALL_DIR"
-  cp "$SCRATCH/claude-code-daemon" "$INSTALL_DIR/.claude-code-daemon.new"
-  chmod 755 "$INSTALL_DIR/.claude-code-daemon.new"
+  cp "$SCRATCH/claude-code-daemon" "$INCOMING"
+  chmod 755 "$INCOMING"
   if [ -e "$TARGET" ]; then
     previous=$INSTALL_DIR/.claude-code-daemon.previous
     ln -f "$TARGET" "$previous" 2>/dev/null || cp -p "$TARGET" "$previous"
     PREVIOUS=$previous
   fi
-  mv -f "$INSTALL_DIR/.claude-code-daemon.new" "$TARGET"
+  mv -f "$INCOMING" "$TARGET"
   say "Installed $TARGET ($version)."
 }
 
@@ -539,7 +543,7 @@ uninstall() {
   removed=no
   scratch
   uninstall_service
-  for path in "$TARGET" "$INSTALL_DIR/.claude-code-daemon.new" "$INSTALL_DIR/.claude-code-daemon.previous" \
+  for path in "$TARGET" "$INSTALL_DIR"/.claude-code-daemon.new* "$INSTALL_DIR/.claude-code-daemon.previous" \
     "$(completion_file bash)" "$(completion_file zsh)" "$(completion_file fish)"; do
     if [ -e "$path" ]; then
       rm -f "$path"
@@ -635,6 +639,8 @@ main() {
   INSTALL_DIR=${CLAUDE_CODE_DAEMON_INSTALL_DIR:-${XDG_BIN_HOME:-$HOME/.local/bin}}
   case $INSTALL_DIR in /*) ;; *) fail "the directory to install to must be an absolute path: $INSTALL_DIR" ;; esac
   TARGET=$INSTALL_DIR/claude-code-daemon
+  # Beside it, so that a rename puts it in place; another run at the same time has its own.
+  INCOMING=$INSTALL_DIR/.claude-code-daemon.new.$$
   case $action in
     install) install "$claude" "$service" ;;
     uninstall) uninstall ;;

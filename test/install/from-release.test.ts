@@ -281,6 +281,40 @@ requires("curl")(
   },
 );
 
+requires("busybox")("with wget in place of curl it is fetched as well", async () => {
+  await using machine = await machineWithClaude("");
+  await machine.addTool("wget", `#!/bin/sh\nexec ${Bun.which("busybox")} wget "$@"\n`);
+  await using release = await createFakeRelease();
+  await release.add("1.0.0");
+  const result = await install(machine, release);
+  expect(result).toMatchObject({ exitCode: 0 });
+  expect(await versionOf(machine)).toBe("1.0.0");
+  await release.add("1.1.0");
+  await Bun.file(`${release.directory}/claude-code-daemon-1.1.0-linux-x64.tar.gz`).delete();
+  const missing = await install(machine, release);
+  expect(missing.exitCode).toBe(1);
+  expect(missing.stderr).toContain("could not be had");
+});
+
+requires("curl")("a disk that takes no more leaves the version that is there, and no part of another", async () => {
+  await using machine = await machineWithClaude();
+  await using release = await createFakeRelease();
+  await release.add("1.0.0");
+  expect((await install(machine, release)).exitCode).toBe(0);
+  const before = await stateOf(machine);
+  await release.add("1.1.0");
+  // cp writes a part, then fails as on a full disk; only for the program's place.
+  const real = Bun.which("cp");
+  await machine.addTool(
+    "cp",
+    `#!/bin/sh\ncase $2 in */.local/bin/*) echo part >"$2"; echo "No space left on device" >&2; exit 1 ;; esac\nexec ${real} "$@"\n`,
+  );
+  const full = await install(machine, release);
+  expect(full.exitCode).toBe(1);
+  expect(full.stderr).toContain("No space left");
+  expect(await stateOf(machine)).toEqual(before);
+});
+
 test("a directory is a release as well, without curl; --no-claude proves nothing and says so", async () => {
   await using machine = await createMachine("", { sources: "installer" });
   await using release = await createFakeRelease();
