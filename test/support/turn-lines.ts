@@ -1,6 +1,7 @@
 /** Reads the lines of a bare claude through the turn reader, as an owner does. */
-import { createTurnReader, type TurnReader, type TurnReaderOptions } from "../../src/claude/events.ts";
+import { createTurnReader, type TurnReader } from "../../src/claude/events.ts";
 import type { ClaudeMessage } from "../../src/claude/messages.ts";
+import type { TurnReaderOptions } from "../../src/claude/reading.ts";
 import type { TurnEnd, TurnEvent } from "../../src/turn/events.ts";
 import type { BareClaude } from "./claude.ts";
 
