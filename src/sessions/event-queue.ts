@@ -80,6 +80,30 @@ export class EventQueue {
     });
   }
 
+  /** Everything up to and with `turn-end`. Where the reader leaves before that, drops the rest and says so. */
+  async *events(left: () => void): AsyncGenerator<TurnEvent, void, undefined> {
+    let over = false;
+    try {
+      while (!over) {
+        const event = this.take();
+        if (event === undefined) {
+          await this.arrival();
+          continue;
+        }
+        over = event.type === "turn-end";
+        yield event;
+      }
+    } catch (error) {
+      over = true;
+      throw error;
+    } finally {
+      if (!over) {
+        this.drop();
+        left();
+      }
+    }
+  }
+
   /** Nobody reads any more: drops everything and lets the process run on. */
   drop(): void {
     this.dropped = true;

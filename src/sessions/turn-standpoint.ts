@@ -1,0 +1,23 @@
+/** Where claude's own record of the conversation stands after a turn: what is resumed and branched from. */
+import type { ClaudeMessage } from "../claude/messages.ts";
+
+export class TurnStandpoint {
+  claudeSessionId: string | undefined;
+  lastLineUuid: string | undefined;
+
+  /** `begun` is told claude's session id as soon as it is known. */
+  constructor(private readonly begun: ((claudeSessionId: string) => void) | undefined) {}
+
+  note(message: ClaudeMessage): void {
+    if (message.type === "assistant") {
+      if (message.parent_tool_use_id === null && typeof message.uuid === "string") this.lastLineUuid = message.uuid;
+      return;
+    }
+    const tells =
+      (message.type === "system" && message.subtype === "init") ||
+      (message.type === "result" && this.claudeSessionId === undefined);
+    if (!tells || typeof message.session_id !== "string" || message.session_id === this.claudeSessionId) return;
+    this.claudeSessionId = message.session_id;
+    this.begun?.(message.session_id);
+  }
+}
