@@ -3,6 +3,10 @@ import { expect, test } from "bun:test";
 import { type Health, renderStatus } from "../../src/cli/status-text.ts";
 import { isColoured, styleOf } from "../../src/cli/style.ts";
 import { dollars, duration, memory, milliseconds } from "../../src/cli/words.ts";
+import { type Running, runCommand, startFromSource } from "../e2e/from-source.ts";
+import { startAnthropicApi } from "../support/anthropic-api.ts";
+import { text } from "../support/api-reply.ts";
+import { createClaudeHome } from "../support/claude.ts";
 
 const health: Health = {
   status: "ok",
@@ -105,4 +109,36 @@ test("numbers read as a person says them", () => {
   expect([0.4, 31.6, 1540, 12_345].map(milliseconds)).toEqual(["0 ms", "32 ms", "1.5 s", "12 s"]);
   expect([0, 0.0123, 1.834].map(dollars)).toEqual(["$0.00", "$0.0123", "$1.83"]);
   expect([48_000_000, 2_340_000_000].map(memory)).toEqual(["48 MB", "2.3 GB"]);
+});
+
+test("of a real daemon: today's turns and their cost are there after a restart, chat and agent alike", async () => {
+  await using api = startAnthropicApi();
+  api.always(text("hello"));
+  await using home = await createClaudeHome();
+  const ask = async (daemon: Running, model: string) => {
+    const messages = [{ role: "user", content: "hi" }];
+    const workspace = model === "claude-code" ? { claude_code: { workspace: home.cwd } } : {};
+    const answer = await daemon.post("/v1/chat/completions", { model, messages, ...workspace });
+    return (await answer.json()) as { claude_code?: { cost_usd?: number } };
+  };
+  const status = async (daemon: Running) => {
+    const json = JSON.parse((await runCommand(["status", "--json"], daemon.env, "/")).out);
+    return { ...(json as Required<Health>), shown: (await runCommand(["status"], daemon.env, "/")).out };
+  };
+  let cost = 0;
+  {
+    await using daemon = await startFromSource({ apiUrl: api.url, home });
+    const models = (await (await fetch(`${daemon.url}/v1/models`)).json()) as { data: { id: string }[] };
+    const chat = models.data.find(({ id }) => !id.startsWith("claude-code"))?.id ?? "";
+    for (const model of ["claude-code", chat]) cost += (await ask(daemon, model)).claude_code?.cost_usd ?? 0;
+    const { today, first_token: firstToken } = await status(daemon);
+    expect(today).toMatchObject({ turns: 2, cost_usd: expect.closeTo(cost, 5) });
+    expect(firstToken).toMatchObject({ turns: 2, median_ms: expect.any(Number) });
+  }
+  await using daemon = await startFromSource({ apiUrl: api.url, home });
+  const { today, first_token: firstToken, shown } = await status(daemon);
+  expect(today).toMatchObject({ turns: 2, cost_usd: expect.closeTo(cost, 5) });
+  expect(firstToken).toEqual({ turns: 0, median_ms: null, by_start: {} });
+  expect(shown).toContain("\ntoday        2 turns, $");
+  expect(shown).not.toContain("\u001b");
 });
