@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { chmod, mkdir, realpath, symlink } from "node:fs/promises";
+import { relative } from "node:path";
 import { compareVersions, featuresOf } from "../../src/claude/features.ts";
 import { type LocateOptions, locateClaude, tryLocate } from "../../src/claude/locate.ts";
 import { CLAUDE_FEATURES, CLAUDE_PATH, CLAUDE_VERSION } from "../support/claude.ts";
@@ -38,6 +39,14 @@ test("PATH comes before the known places, newest first among nvm's; old ones are
   ]);
   const local = await put(home, ".local/bin/claude", version("2.1.126"));
   expect((await tryLocate({ ...base, path: "", home: home.path })).found?.path).toBe(local);
+});
+
+test("a relative or empty entry of PATH is not looked into: that would be whatever directory we happen to stand in", async () => {
+  await using home = await createTmpDir();
+  await put(home, "bin/claude", version("2.1.300"));
+  const here = relative(process.cwd(), home.join("bin"));
+  const located = await tryLocate({ ...base, path: `:.:${here}:`, home: home.path });
+  expect(located).toMatchObject({ found: undefined, rejected: [] });
 });
 
 test("a shim that goes by its name is called by it", async () => {

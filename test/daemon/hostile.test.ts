@@ -166,6 +166,9 @@ describe("bodies and broken HTTP", () => {
     ["broken JSON", post("", "{"), 400],
     ["an empty body", post("", ""), 400],
     ["__proto__", post("", '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}'), 400],
+    ["a number beyond all", post("", BODY.replace("{", '{"max_tokens":1e400,')), 400],
+    ["a number that is none", post("", BODY.replace("{", '{"max_tokens":-0.5,')), 400],
+    ["a million of a field's items", post("", BODY.replace("{", `{"stop":[${"1,".repeat(999_999)}1],`)), 400],
     ["brotli", post("Content-Encoding: br\r\n"), 415],
     ["length and chunks", `${start}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
     ["two lengths", `${start}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello`, 400],
@@ -180,6 +183,22 @@ describe("bodies and broken HTTP", () => {
   ])("%s", async (_, bytes, status) => {
     await refused(bytes, status);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  test("bytes that are no UTF-8 are refused, not replaced", async () => {
+    const before = server.turns();
+    const body = Buffer.from(BODY.replace("hi", "\xff\xfe"), "latin1");
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:${server.port}\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const answer = await server.raw(Buffer.concat([Buffer.from(head), body]));
+    expect(statusOf(answer)).toBe(400);
+    expect(answer).toContain("not valid UTF-8");
+    expect(server.turns()).toBe(before);
+  });
+
+  test("of a key that comes twice the last counts, for the checks and for the turn alike", async () => {
+    const twice = BODY.replace("{", '{"stream":"no",').replace(/}$/, ',"stream":false}');
+    expect(statusOf(await server.raw(fill(post("", twice))))).toBe(200);
+    await refused(post("", BODY.replace("{", '{"stream":false,').replace(/}$/, ',"stream":"no"}')), 400);
   });
 
   test.each([
@@ -211,6 +230,41 @@ describe("bodies and broken HTTP", () => {
     const response = await fetch(`http://127.0.0.1:${small.port}/v1/chat/completions`, { method: "POST", body });
     expect(response.status).toBe(413);
     expect(small.turns()).toBe(0);
+  });
+});
+
+describe("what a page can have fetched without asking", () => {
+  const gets = () =>
+    server.daemon
+      .routes()
+      .filter(({ method }) => method === "GET")
+      .map(({ path }) => path.replaceAll(/:\w+/g, "ses_x").replaceAll("*", "x"));
+
+  test("no GET route answers another site's image, script or frame", async () => {
+    expect(gets().length).toBeGreaterThan(20);
+    for (const path of gets()) {
+      await refused(get(path, "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"), 403);
+      await refused(get(path, "Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\n"), 403);
+    }
+  });
+
+  test("none begins a turn, and each answer is hardened against being read as something else", async () => {
+    const before = server.turns();
+    for (const path of gets()) {
+      // A stream of events would not end.
+      if (path.endsWith("/events")) continue;
+      const answer = (await server.raw(fill(get(path)))).toLowerCase();
+      for (const header of [
+        "x-content-type-options: nosniff",
+        "x-frame-options: deny",
+        "cross-origin-resource-policy: same-origin",
+        "content-security-policy: default-src 'none'",
+      ]) {
+        expect([path, answer.includes(`\r\n${header}`)]).toEqual([path, true]);
+      }
+      expect(answer).not.toContain("access-control-allow");
+    }
+    expect(server.turns()).toBe(before);
   });
 });
 

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { Connection } from "../../../src/api/ws/connection.ts";
+import { quietLogger } from "../../claude/harness.ts";
 import { createGate, message, text, textBlock, toolBlock, toolCall } from "../../support/api-reply.ts";
 import { connectSocket, startCodeApi, workspaceOf } from "../code-harness.ts";
 
@@ -186,6 +188,50 @@ test("binary and oversized frames are answered with an error frame, floods are c
   await client.frame((frame) => frame.type === "pong");
   for (let count = 0; count < 1000; count++) client.send({ type: "ping" });
   expect((await client.closed).code).toBe(1008);
+});
+
+test("one connection watches 32 sessions and no more, and one more once it has let go of another", async () => {
+  await using api = await startCodeApi();
+  const client = await api.connect();
+  const ids: string[] = [];
+  for (let count = 0; count < 33; count++) {
+    ids.push(((await (await api.post("/v1/code/session", {})).json()) as { id: string }).id);
+  }
+  for (const id of ids) client.send({ type: "subscribe", session_id: id });
+  expect(await client.frame((frame) => frame.type === "error")).toMatchObject({ code: "queue_full" });
+  client.send({ type: "unsubscribe", session_id: ids[0] });
+  await client.frame((frame) => frame.type === "unsubscribed");
+  const from = client.frames.length;
+  client.send({ type: "subscribe", session_id: ids[32] });
+  client.send({ type: "ping" });
+  await client.frame((frame) => frame.type === "subscribed", from);
+  expect(client.frames.slice(from).some((frame) => frame.type === "error")).toBe(false);
+});
+
+test("a socket that does not read is cut at 4 MiB that wait for it, before Bun would drop frames in silence", () => {
+  let buffered = 0;
+  let sent = 0;
+  let cut = 0;
+  const connection = new Connection(
+    { registry: () => Promise.reject(new Error("not asked")), deniedPaths: [], log: quietLogger },
+    {
+      send: (text) => {
+        buffered += text.length;
+        sent += 1;
+        return -1;
+      },
+      bufferedBytes: () => buffered,
+      close: () => undefined,
+      terminate: () => {
+        cut += 1;
+      },
+    },
+    true,
+  );
+  const id = "x".repeat(199);
+  buffered = 4 * 1024 * 1024 - 1000;
+  for (let count = 0; count < 50; count++) connection.receive(JSON.stringify({ type: "ping", id }));
+  expect([sent, cut]).toEqual([4, 1]);
 });
 
 test("a program inside a session may ask, but not answer or take more rights", async () => {
