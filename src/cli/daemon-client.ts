@@ -53,10 +53,13 @@ const urlOf = (host: string, port: number) => `http://${host === "::1" ? "[::1]"
 export function findDaemon(context: CliContext, { port }: PortFlag = {}): DaemonAddress {
   const { facts } = context;
   const paths = resolvePaths(facts);
-  const configured = () => loadConfig({ flags: {}, facts, paths }).config;
   if (port !== undefined) return { url: urlOf("127.0.0.1", port), paths };
-  if ((facts.env.CLAUDE_CODE_DAEMON_PORT ?? "") !== "")
-    return { url: urlOf(configured().host, configured().port), paths };
+  const { CLAUDE_CODE_DAEMON_PORT: named = "" } = facts.env;
+  // 0 lets a daemon take any: only it knows which.
+  if (named !== "" && Number(named) !== 0) {
+    const { config } = loadConfig({ flags: {}, facts, paths });
+    return { url: urlOf(config.host, config.port), paths };
+  }
   return findOwnDaemon(context);
 }
 

@@ -1,6 +1,6 @@
 /** The completion scripts in the shells that they are for: what a TAB offers there. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { SHELLS, type Shell } from "../../src/cli/completion-scripts.ts";
 import { summarize } from "../../src/cli/completion-tree.ts";
 import { runCli } from "../../src/cli/program.ts";
@@ -116,8 +116,7 @@ setup "$1" "$2"
 `;
 const CAPTURE_SETUP = `
 PROMPT= ; unsetopt prompt_cr prompt_sp zle_bracketed_paste 2>/dev/null
-autoload -Uz compinit && compinit -u -D
-source SCRIPT
+LOAD
 zstyle ':completion:*' matcher-list ''
 compadd() {
   if [[ \${@[1,(i)(-|--)]} == *-(O|A|D)\\ * ]]; then builtin compadd "$@"; return $?; fi
@@ -136,7 +135,14 @@ print ready
 
 beforeAll(() => {
   writeFileSync(directory.join("capture.zsh"), CAPTURE);
-  writeFileSync(directory.join("script.zsh.setup"), CAPTURE_SETUP.replace("SCRIPT", directory.join("script.zsh")));
+  const compinit = "autoload -Uz compinit && compinit -u -D";
+  const sourced = `${compinit}\nsource ${directory.join("script.zsh")}`;
+  writeFileSync(directory.join("script.zsh.setup"), CAPTURE_SETUP.replace("LOAD", sourced));
+  // As a file of the name that zsh looks for.
+  mkdirSync(directory.join("functions"));
+  copyFileSync(directory.join("script.zsh"), directory.join("functions", "_claude-code-daemon"));
+  const autoloaded = `fpath=(${directory.join("functions")} $fpath)\n${compinit}`;
+  writeFileSync(directory.join("autoload.zsh.setup"), CAPTURE_SETUP.replace("LOAD", autoloaded));
 });
 
 const COMMANDS = ["chat", "completion", "config", "demo", "doctor", "origin", "service", "session", "start", "status"];
@@ -191,6 +197,15 @@ for (const shell of SHELLS) {
     });
   });
 }
+
+requires("zsh")("zsh finds the script by itself in a directory of its fpath", () => {
+  const capture = (line: string) =>
+    sorted(
+      runShell(["zsh", "-f", directory.join("capture.zsh"), directory.join("autoload.zsh"), line]).replaceAll("\r", ""),
+    );
+  expect(capture("claude-code-daemon st")).toEqual(["start", "status"]);
+  expect(capture("claude-code-daemon session show ")).toEqual(["ses_0aB1"]);
+});
 
 test("another shell is refused with the choices", async () => {
   const { code, err } = await run("completion", "tcsh");

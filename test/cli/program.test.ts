@@ -210,6 +210,7 @@ describe("the running daemon's commands", () => {
     expect(await urlFor(["--port", "1"], everything)).toBe("http://127.0.0.1:1");
     expect(await urlFor([], everything)).toBe("http://127.0.0.1:2");
     expect(await urlFor([], { PORT: "4" })).toBe("http://127.0.0.1:3");
+    expect(await urlFor([], { CLAUDE_CODE_DAEMON_PORT: "0" })).toBe("http://127.0.0.1:3");
     // Left over from a daemon that was killed.
     const gone = Bun.spawn(["true"]);
     await gone.exited;
