@@ -1,4 +1,4 @@
-/** What is written differently where stderr is systemd's journal. */
+/** What systemd is told in words: by the journal where stderr is that, and by the state of the service. */
 import { fstatSync } from "node:fs";
 import type { DaemonError } from "../errors.ts";
 import { LOG_PRIORITIES } from "../log.ts";
@@ -12,8 +12,10 @@ export function writesToJournal({ facts }: CliContext): boolean {
   return stream === `${dev}:${ino}`;
 }
 
-/** Why the program ends; in the journal as an error, which `service status` looks for. */
-export function printFailure(context: CliContext, error: DaemonError): void {
+/** Why the program ends: an error in the journal, and what `service status` gives as the reason. */
+export async function reportFailure(context: CliContext, error: DaemonError): Promise<void> {
   const priority = writesToJournal(context) ? `<${LOG_PRIORITIES.error}>` : "";
   printLine(context.stderr, `${priority}${context.name}: ${toTerminalText(error.message, context.stderr)}`);
+  const { env } = context.facts;
+  if (env.NOTIFY_SOCKET !== undefined) (await import("../daemon/notify.ts")).tellFailure(env, error.message);
 }

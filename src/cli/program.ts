@@ -10,7 +10,7 @@ import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { exitCodeOf } from "./exit-codes.ts";
 import { explain } from "./help.ts";
-import { printFailure } from "./journal.ts";
+import { reportFailure } from "./journal.ts";
 import { addOrigin } from "./origin.ts";
 import { addService } from "./service.ts";
 import { addSession } from "./session.ts";
@@ -77,7 +77,7 @@ export async function runCli(words: readonly string[], context: CliContext): Pro
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 64;
     const error = toDaemonError(thrown);
-    printFailure(context, error);
+    await reportFailure(context, error);
     if (error.code === "internal" && error.cause instanceof Error) {
       printLine(context.stderr, toTerminalText(error.cause.stack ?? error.cause.message, context.stderr));
     }

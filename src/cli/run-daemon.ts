@@ -9,7 +9,7 @@ import { createLogger, type Logger, type LogLevel } from "../log.ts";
 import { VERSION } from "../version.ts";
 import { type CliContext, printLine, toTerminalText } from "./context.ts";
 import { exitCodeOf } from "./exit-codes.ts";
-import { printFailure, writesToJournal } from "./journal.ts";
+import { reportFailure, writesToJournal } from "./journal.ts";
 
 export interface RunOptions {
   loaded: LoadedConfig;
@@ -88,7 +88,7 @@ export async function runDaemon(context: CliContext, options: RunOptions): Promi
   announce(context, options, daemon);
   daemon.ready.catch(async (thrown: unknown) => {
     const error = toDaemonError(thrown);
-    printFailure(context, error);
+    await reportFailure(context, error);
     await daemon.stop();
     ended.resolve(exitCodeOf(error));
   });

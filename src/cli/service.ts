@@ -108,10 +108,9 @@ async function install(context: CliContext, flags: InstallFlags): Promise<void> 
   mkdirSync(paths.configDirectory, { recursive: true, mode: 0o700 });
   writeFileAtomic(environmentFile, renderEnvironmentFile(snapshot.values, previous));
   await manager.install({ command: startCommand(path), home: paths.home, environmentFile });
-  if (flags.linger) await manager.linger();
   const url = await waitForAnswer(context);
-  const state = await manager.state();
-  say(`The service is installed and answers at ${url} (${manager.kind}: ${state.file}).`);
+  const { file } = await manager.state();
+  say(`The service is installed and answers at ${url} (${manager.kind}: ${file}).`);
   say(`claude: ${claude} (${version}); its PATH and places are in ${environmentFile}`);
   if (snapshot.leftOut.length > 0) {
     const flagsToAdd = snapshot.leftOut.map((name) => `--env ${name}`).join(" ");
@@ -121,7 +120,8 @@ async function install(context: CliContext, flags: InstallFlags): Promise<void> 
       `them to ${environmentFile} (readable by you alone): claude-code-daemon service install ${flagsToAdd}`,
     );
   }
-  say(startsWhen(state));
+  if (flags.linger) await manager.linger();
+  say(startsWhen(await manager.state()));
   say("Open a directory to agents: claude-code-daemon workspace add DIRECTORY");
 }
 

@@ -45,6 +45,20 @@ function openSender(address: Uint8Array): (text: string) => boolean {
   };
 }
 
+/** Of a failure's text: one line in `systemctl status`. */
+const MAX_STATUS_CHARS = 1000;
+
+/** Why it ends, kept by systemd until the next start (`StatusText`): it is there where no journal can be read. */
+export function tellFailure(env: HostFacts["env"], text: string): void {
+  const address = env.NOTIFY_SOCKET === undefined ? undefined : socketAddress(env.NOTIFY_SOCKET);
+  if (address === undefined) return;
+  try {
+    openSender(address)(`STATUS=${text.replaceAll(/\s+/g, " ").slice(0, MAX_STATUS_CHARS)}`);
+  } catch {
+    // It is in the log too.
+  }
+}
+
 /** Half of what systemd allows, as it advises. */
 function watchdogMs(env: HostFacts["env"], pid: number): number | undefined {
   const { WATCHDOG_USEC: allowed, WATCHDOG_PID: meant } = env;

@@ -44,13 +44,18 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
     await run(["journalctl", "--user", "--sync"]);
     return (await run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", String(lines), ...words])).stdout.trimEnd();
   };
+  /** What a daemon that could not go on told systemd. */
+  const status = async () => (await systemctl("show", "--property=StatusText", "--value", UNIT)).stdout.trim();
   const lastError = async (since: readonly string[]): Promise<string | undefined> => {
     const line = await journal(1, "-p", "err", ...since, ...spoken);
     return line.replace(`${SERVICE_NAME}: `, "") || undefined;
   };
   /** The daemon's own last words say more than systemd's, which are there where it could not even be started. */
   const startFailure = async (since: string): Promise<DaemonError> => {
-    const said = (await journal(FAILURE_LINES, since, ...spoken)) || (await journal(FAILURE_LINES, since, ...aboutIt));
+    const said =
+      (await journal(FAILURE_LINES, since, ...spoken)) ||
+      (await status()) ||
+      (await journal(FAILURE_LINES, since, ...aboutIt));
     const words = said === "" ? "" : ` Its last words:\n${said.replaceAll(/^/gm, "  ")}`;
     return new DaemonError(
       "unsupported",
@@ -112,7 +117,7 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
     state: async () => {
       const result = await systemctl(
         "show",
-        "--property=ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,ExecMainStartTimestamp",
+        "--property=ActiveState,SubState,MainPID,NRestarts,UnitFileState,Result,ExecMainStartTimestamp,StatusText",
         UNIT,
       );
       if (result.exitCode !== 0) throw failure("say how the service is", result);
@@ -131,7 +136,7 @@ export function createSystemd(deps: SystemdDeps): ServiceManager {
         running: active === "active",
         detail: `${active} (${sub}${failing ? `, ${outcome}` : ""})`,
         givenUp: active === "failed",
-        problem: failing ? await lastError(since) : undefined,
+        problem: failing ? facts.get("StatusText") || (await lastError(since)) : undefined,
         pid: pid > 0 ? pid : undefined,
         restarts: Number(facts.get("NRestarts") ?? 0),
         lingering: await lingering(),

@@ -189,38 +189,34 @@ life("claude is updated in place, the old version taken away, and no request fai
 });
 
 life("claude is found wherever installers put it, under the bare PATH of a service", async () => {
-  const { said } = await computer();
+  const { said, root } = await computer();
   const environment = `${HOME}/.config/claude-code-daemon/service.env`;
   const real = await said("readlink -f ~/.local/bin/claude");
   await said(`cp ${environment} ~/kept.env && mv ~/.local/bin/claude ~/kept.claude && : >${environment}`);
-  const places = [
-    ".local/bin",
-    ".claude/local",
-    ".npm-global/bin",
-    ".bun/bin",
-    ".volta/bin",
-    ".local/share/pnpm",
-    ".nvm/versions/node/v22.9.0/bin",
-    ".local/share/fnm/node-versions/v22.9.0/installation/bin",
-    ".asdf/shims",
+  const inHome = [
+    ...[".local/bin", ".claude/local", ".npm-global/bin", ".bun/bin", ".volta/bin", ".local/share/pnpm", ".asdf/shims"],
+    ...[".nvm/versions/node/v22.9.0/bin", ".local/share/fnm/node-versions/v22.9.0/installation/bin"],
     ".local/share/mise/shims",
-  ];
-  const found: Record<string, string> = {};
+  ].map((place) => `${HOME}/${place}`);
+  const places = [...inHome, "/usr/local/bin", "/home/linuxbrew/.linuxbrew/bin"];
+  const found: string[] = [];
   for (const place of places) {
-    await said(`mkdir -p ~/${place} && mv ${real} ~/${place}/claude && ${DAEMON} service restart`);
-    found[place] = await claudeInUse();
-    await said(`mv ~/${place}/claude ${real}`);
+    const restart = `${ASK_MANAGER} reset-failed ${UNIT}; ${ASK_MANAGER} restart ${UNIT}`;
+    const there = await root(
+      `test -d ${place} && echo yes; mkdir -p ${place} && mv ${real} ${place}/claude; ${restart}`,
+    );
+    found.push(await claudeInUse());
+    await root(
+      `mv ${place}/claude ${real}${there.stdout === "" ? ` && rmdir -p --ignore-fail-on-non-empty ${place}` : ""}`,
+    );
   }
   // A prefix of npm's own that only an interactive shell knows of.
-  await said(
-    `cp ~/.bashrc ~/kept.bashrc && mkdir -p ~/odd/bin && mv ${real} ~/odd/bin/claude && echo 'PATH=$PATH:$HOME/odd/bin' >>~/.bashrc && ${DAEMON} service restart`,
-  );
-  found["odd/bin"] = await claudeInUse();
-  await said(`mv ~/odd/bin/claude ${real} && mv ~/kept.bashrc ~/.bashrc`);
-  expect(found).toEqual(Object.fromEntries([...places, "odd/bin"].map((place) => [place, `${HOME}/${place}/claude`])));
-  await said(
-    `mv ~/kept.claude ~/.local/bin/claude && mv ~/kept.env ${environment} && rm -r ~/odd ~/.npm-global ~/.bun ~/.volta ~/.nvm ~/.asdf ~/.local/share/pnpm ~/.local/share/fnm ~/.local/share/mise && ${DAEMON} service restart`,
-  );
+  await said(`mkdir -p ~/odd/bin && mv ${real} ~/odd/bin/claude && cp ~/.bashrc ~/kept.bashrc`);
+  await said(`echo 'PATH=$PATH:$HOME/odd/bin' >>~/.bashrc && ${DAEMON} service restart`);
+  found.push(await claudeInUse());
+  await said(`mv ~/odd/bin/claude ${real} && mv ~/kept.bashrc ~/.bashrc && rm -r ~/odd`);
+  await said(`mv ~/kept.claude ~/.local/bin/claude && mv ~/kept.env ${environment} && ${DAEMON} service restart`);
+  expect(found).toEqual([...places, `${HOME}/odd/bin`].map((place) => `${place}/claude`));
 });
 
 life("status, stop, start, restart and logs do what they say; Ctrl-C ends logs -f", async () => {
@@ -284,6 +280,25 @@ life("a taken port is said by status and doctor, and is not hammered", async () 
   expect(status.stdout).toContain("why: Port 8080 is taken");
   expect(status.stdout).toContain("It is not tried again by itself: claude-code-daemon service start");
   await root("systemctl stop squatter");
+  expect(await service("start")).toMatchObject({ exitCode: 0 });
+});
+
+life("where she may not read the journal she is told so, and still told why it does not start", async () => {
+  const { said, root } = await computer();
+  const config = `${HOME}/.config/claude-code-daemon/config.toml`;
+  const keep = "/etc/systemd/journald.conf.d/test.conf";
+  await root(`mkdir -p ${keep.replace(/[^/]+$/, "")} && printf '[Journal]\\nStorage=volatile\\n' >${keep}`);
+  await root("mv /var/log/journal /var/log/kept && systemctl restart systemd-journald");
+  expect(await service("restart")).toMatchObject({ exitCode: 0 });
+  expect(await service("logs")).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("systemd-journal") });
+  await said(`echo 'port = "many"' >${config}`);
+  expect(await service("restart")).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("port") });
+  const status = await service("status");
+  expect(status.stdout).toMatch(/^why: .*port/m);
+  await said(`rm ${config}`);
+  await root(
+    `rm -r ${keep.replace(/[^/]+$/, "")} && mv /var/log/kept /var/log/journal && systemctl restart systemd-journald`,
+  );
   expect(await service("start")).toMatchObject({ exitCode: 0 });
 });
 
