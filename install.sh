@@ -363,7 +363,9 @@ unpack_release() {
 # Puts the build in place whole, by rename: a running daemon keeps the old file, and nobody ever sees half of one.
 put_in_place() {
   PREVIOUS=
+  UNCHANGED=no
   if [ -f "$TARGET" ] && cmp -s "$SCRATCH/claude-code-daemon" "$TARGET"; then
+    UNCHANGED=yes
     say "Already installed: $TARGET is this very build."
     return
   fi
@@ -492,12 +494,23 @@ forget_previous() {
   PREVIOUS=
 }
 
+# Whether the service runs, and what answers is this version: the file may be newer than what was started from it.
+serves() {
+  "$TARGET" service status >/dev/null 2>&1 && "$TARGET" status --json 2>/dev/null | grep -Fq "\"version\": \"$version\""
+}
+
 # The command knows whether a manager answers (69: none does), restarts a service that is there, and waits for its answer.
 install_service() {
   had_service=no
   for path in "$CONFIG/systemd/user/claude-code-daemon.service" "$HOME/Library/LaunchAgents/dev.claude-code-daemon.plist"; do
     if [ -e "$path" ]; then had_service=yes; fi
   done
+  # A restart for nothing would interrupt whoever uses it.
+  if [ $UNCHANGED:$had_service = yes:yes ] && serves; then
+    say "The service runs this build already; it goes on."
+    SERVICE=yes
+    return
+  fi
   code=0
   "$TARGET" service install >&2 || code=$?
   case $code:$had_service:$PREVIOUS in

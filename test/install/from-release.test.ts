@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { requires } from "../support/requires.ts";
 import { filesBelow } from "../support/tmp-dir.ts";
 import { createFakeRelease, type FakeRelease, GOOD } from "./fake-release.ts";
-import { createMachine, type Machine } from "./machine.ts";
+import { BASE_TOOLS, createMachine, type Machine } from "./machine.ts";
 
 const target = (machine: Machine) => `${machine.home}/.local/bin/claude-code-daemon`;
 
@@ -27,11 +27,12 @@ async function stateOf(machine: Machine) {
   return { files: await filesBelow(machine.home), ino, mtimeMs, mode, nlink };
 }
 
+const BUSYBOX = Bun.which("busybox") ?? "busybox";
 const SHELLS: Record<string, string[]> = {
   sh: ["/bin/sh"],
   bash: [Bun.which("bash") ?? "bash"],
   dash: [Bun.which("dash") ?? "dash"],
-  "busybox ash": [Bun.which("busybox") ?? "busybox", "ash"],
+  "busybox ash": [BUSYBOX, "ash"],
 };
 
 describe.each(Object.keys(SHELLS))("under %s", (shell) => {
@@ -195,7 +196,10 @@ requires("curl")(
     await using release = await createFakeRelease();
     const log = `${machine.home}/service.log`;
     const program = (service: string) =>
-      `case "$1 $2" in "service install") echo "$0 installs" >>${log}; ${service} ;; esac\n${GOOD}`;
+      `case "$1 $2" in
+         "service install") echo "$0 installs" >>${log}; ${service} ;;
+         "status --json") cat ${machine.home}/health.json ;;
+       esac\n${GOOD}`;
     await release.add("1.0.0", program("exit 1"));
     const first = await install(machine, release);
     expect(first.exitCode).toBe(1);
@@ -224,10 +228,22 @@ requires("curl")(
     // By 1.0.0, 1.0.1, 1.0.2, 1.1.0, and 1.0.2 again.
     expect((await Bun.file(log).text()).trimEnd().split("\n")).toHaveLength(5);
 
+    // The same again, while it runs: nobody is disturbed. Not so where what runs is another version.
+    for (const [running, calls] of [
+      ["1.0.2", 5],
+      ["1.0.1", 6],
+    ] as const) {
+      await Bun.write(`${machine.home}/health.json`, `{\n  "version": "${running}"\n}`);
+      const again = await install(machine, release, "--version=1.0.2");
+      expect(again.exitCode).toBe(0);
+      expect(again.stderr.includes("it goes on")).toBe(running === "1.0.2");
+      expect((await Bun.file(log).text()).trimEnd().split("\n")).toHaveLength(calls);
+    }
+
     const left = await install(machine, release, "--no-service");
     expect(left.exitCode).toBe(0);
     expect(await versionOf(machine)).toBe("1.1.0");
-    expect((await Bun.file(log).text()).trimEnd().split("\n")).toHaveLength(5);
+    expect((await Bun.file(log).text()).trimEnd().split("\n")).toHaveLength(6);
   },
 );
 
@@ -281,19 +297,28 @@ requires("curl")(
   },
 );
 
-requires("busybox")("with wget in place of curl it is fetched as well", async () => {
+requires("busybox")("where busybox is all that there is, as on Alpine, it is fetched by its wget", async () => {
   await using machine = await machineWithClaude("");
-  await machine.addTool("wget", `#!/bin/sh\nexec ${Bun.which("busybox")} wget "$@"\n`);
+  for (const tool of `${BASE_TOOLS} wget`.split(" ")) {
+    if (tool !== "git") await machine.addTool(tool, `#!${BUSYBOX} sh\nexec ${BUSYBOX} ${tool} "$@"\n`);
+  }
   await using release = await createFakeRelease();
-  await release.add("1.0.0");
-  const result = await install(machine, release);
-  expect(result).toMatchObject({ exitCode: 0 });
-  expect(await versionOf(machine)).toBe("1.0.0");
-  await release.add("1.1.0");
-  await Bun.file(`${release.directory}/claude-code-daemon-1.1.0-linux-x64.tar.gz`).delete();
-  const missing = await install(machine, release);
+  await release.add("1.9.0");
+  await release.add("1.10.0");
+  const busybox = (...flags: string[]) =>
+    run(machine, [BUSYBOX, "ash", "install.sh", `--from=${release.url}`, ...flags]);
+  expect(await busybox("--version=1.9.0")).toMatchObject({ exitCode: 0 });
+  expect(await busybox()).toMatchObject({ exitCode: 0 });
+  expect(await versionOf(machine)).toBe("1.10.0");
+  const before = await stateOf(machine);
+  await release.add("1.11.0");
+  await Bun.file(`${release.directory}/claude-code-daemon-1.11.0-linux-x64.tar.gz`).delete();
+  const missing = await busybox();
   expect(missing.exitCode).toBe(1);
   expect(missing.stderr).toContain("could not be had");
+  expect(await stateOf(machine)).toEqual(before);
+  expect(await busybox("--uninstall")).toMatchObject({ exitCode: 0 });
+  expect(await filesBelow(machine.home)).toEqual([]);
 });
 
 requires("curl")("a disk that takes no more leaves the version that is there, and no part of another", async () => {

@@ -9,7 +9,7 @@ import { createTmpDir } from "../support/tmp-dir.ts";
 export const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** What POSIX and Debian's base system have, and nothing of ours: no Bun, no claude. */
-const BASE_TOOLS =
+export const BASE_TOOLS =
   "sh env cat chmod cmp cp cut dirname git grep gzip head id ln ls mkdir mktemp mv rm rmdir sed sha256sum sha512sum sort tar tr uname which";
 /** How this machine reaches the registry: proxies and certificate authorities. */
 const NETWORK =

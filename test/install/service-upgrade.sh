@@ -17,6 +17,9 @@ traces >/tmp/before
 
 install --version 1.0.0
 say install "$? $(version)"
+pid=$(systemctl --user show --property=MainPID --value claude-code-daemon.service)
+install --version 1.0.0
+say again "$? $(version) $([ "$pid" = "$(systemctl --user show --property=MainPID --value claude-code-daemon.service)" ] && echo undisturbed)"
 install --version 1.1.0
 say failed_upgrade "$? $(version) $("$HOME/.local/bin/claude-code-daemon" --version) $(systemctl --user is-active claude-code-daemon.service)"
 say told "$(grep -o 'is back, and its service runs again' /tmp/install.out)"

@@ -67,6 +67,7 @@ requires(
     expect({ observed, stderr }).toEqual({
       observed: {
         install: "0 1.0.0",
+        again: "0 1.0.0 undisturbed",
         failed_upgrade: "1 1.0.0 1.0.0 active",
         told: "is back, and its service runs again",
         upgrade: "0 1.2.0",
