@@ -642,8 +642,6 @@ main() {
   export BUN_RUNTIME_TRANSPILER_CACHE_PATH=0
   # Bun and Node bring a list of authorities of their own; a company's proxy is known to the system's.
   export NODE_USE_SYSTEM_CA="${NODE_USE_SYSTEM_CA:-1}"
-  # Bun would keep what it compiles in ~/.bun, where nothing takes it away again.
-  export BUN_RUNTIME_TRANSPILER_CACHE_PATH=0
   # XDG says that relative values are to be ignored.
   case ${XDG_CACHE_HOME:-} in /*) CACHE=$XDG_CACHE_HOME ;; *) CACHE=$HOME/.cache ;; esac
   CACHE=$CACHE/claude-code-daemon
