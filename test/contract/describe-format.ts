@@ -39,11 +39,39 @@ export interface FormatUnderTest {
   inBandError(raw: string): string | undefined;
   /** Asserts that a body is an error in the format's shape; returns its message. */
   errorMessage(body: unknown): string;
-  /** Literal: the status of every code. */
+  /** `STATUSES`, and what is the dialect's own. */
   statuses: Record<ErrorCode, number>;
   /** Whether silence is filled with frames. */
   keepsAlive: boolean;
 }
+
+/** Literal: the status of every code, where a dialect has none of its own for it. */
+export const STATUSES: FormatUnderTest["statuses"] = {
+  invalid_request: 400,
+  context_length_exceeded: 400,
+  unauthenticated: 401,
+  claude_logged_out: 401,
+  forbidden: 403,
+  not_found: 404,
+  model_not_found: 404,
+  method_not_allowed: 405,
+  request_timeout: 408,
+  session_busy: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  misdirected: 421,
+  queue_full: 429,
+  rate_limited: 429,
+  usage_limit: 429,
+  interrupted: 499,
+  internal: 500,
+  unsupported: 501,
+  claude_failed: 502,
+  claude_crashed: 502,
+  claude_missing: 503,
+  overloaded: 503,
+  timed_out: 504,
+};
 
 type Content = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>;
 

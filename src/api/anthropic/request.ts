@@ -1,8 +1,9 @@
 /** Bodies to turns. What is accepted but cannot be honoured is named, in the client's words. */
 import { DaemonError } from "../../errors.ts";
-import type { OutputOptions, TurnRequest } from "../../turn/request.ts";
+import type { TurnRequest } from "../../turn/request.ts";
 import { readExtensions } from "../shared/extensions.ts";
 import type { TurnTranslation } from "../shared/format.ts";
+import { addSampling, addStop, type NamedOptions } from "../shared/sampling.ts";
 import { toEffort } from "../shared/tools.ts";
 import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator } from "../shared/validation.ts";
@@ -96,22 +97,11 @@ function toDisplay(thinking: MessagesBody["thinking"]): ThinkingDisplay {
   return display === "omitted" ? "omitted" : "full";
 }
 
-function toOutput(body: MessagesBody): { output: OutputOptions; optionNames: TurnRequest["optionNames"] } {
-  const output: OutputOptions = { maxTokens: body.max_tokens };
-  const optionNames: TurnRequest["optionNames"] = { maxTokens: "max_tokens" };
-  const stop = (body.stop_sequences ?? []).filter((text) => text !== "");
-  if (stop.length > 0) {
-    output.stop = stop;
-    optionNames.stop = "stop_sequences";
-  }
-  if (typeof body.temperature === "number") {
-    output.temperature = body.temperature;
-    optionNames.temperature = "temperature";
-  }
-  if (typeof body.top_p === "number") {
-    output.topP = body.top_p;
-    optionNames.topP = "top_p";
-  }
+function toOutput(body: MessagesBody): NamedOptions {
+  const named: NamedOptions = { output: { maxTokens: body.max_tokens }, optionNames: { maxTokens: "max_tokens" } };
+  const { output, optionNames } = named;
+  addStop(named, body.stop_sequences ?? [], "stop_sequences");
+  addSampling(named, body);
   // Left out, it means off: that is this API's contract, and nothing to be named as ignored.
   output.thinking = toDisplay(body.thinking) === "none" ? "off" : "on";
   if (body.thinking) optionNames.thinking = "thinking";

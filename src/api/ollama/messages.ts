@@ -2,13 +2,12 @@
 import type {
   AssistantBlock,
   ClientCallBlock,
-  ClientResultBlock,
   ImageBlock,
   JsonObject,
   Message,
   TextBlock,
 } from "../../turn/message.ts";
-import { type CallMatcher, createCallMatcher } from "../shared/calls.ts";
+import { addResult, type CallMatcher, createCallMatcher } from "../shared/calls.ts";
 import { toImageFromUrl } from "../shared/media.ts";
 import { invalidField } from "../shared/validation.ts";
 import type { WireMessage } from "./schema.ts";
@@ -26,25 +25,18 @@ export function toHistory(messages: readonly WireMessage[]): History {
   const system: string[] = [];
   const history: Message[] = [];
   const calls = createCallMatcher();
-  /** Results that follow each other belong into one message: they answer the calls of one. */
-  let results: ClientResultBlock[] | undefined;
   for (const [index, message] of messages.entries()) {
     const path = `messages[${index}]`;
     const role = message.role.toLowerCase();
     if (role === "tool") {
-      if (!results) {
-        results = [];
-        history.push({ role: "user", content: results });
-      }
       const content = toParts(message, path);
-      results.push({ type: "client-result", callId: findCall(message, calls, path), content, isError: false });
+      addResult(history, { type: "client-result", callId: findCall(message, calls, path), content, isError: false });
       continue;
     }
     if (role === "system" || role === "developer") {
       system.push(message.content ?? "");
       continue;
     }
-    results = undefined;
     if (role === "user") {
       history.push({ role: "user", content: toParts(message, path) });
     } else if (role === "assistant") {

@@ -3,14 +3,13 @@
 import type {
   AssistantBlock,
   ClientCallBlock,
-  ClientResultBlock,
   DocumentBlock,
   ImageBlock,
   JsonObject,
   Message,
   TextBlock,
 } from "../../turn/message.ts";
-import { createCallMatcher } from "../shared/calls.ts";
+import { addResult, createCallMatcher } from "../shared/calls.ts";
 import { parseArguments, stringOf } from "../shared/functions.ts";
 import { toDocumentBlock, toImageFromUrl } from "../shared/media.ts";
 import { invalidField } from "../shared/validation.ts";
@@ -30,8 +29,6 @@ export function toHistory(messages: readonly ChatMessage[]): History {
   const system: string[] = [];
   const history: Message[] = [];
   const calls = createCallMatcher();
-  /** Results that follow each other belong into one message: they answer the calls of one. */
-  let results: ClientResultBlock[] | undefined;
 
   for (const [index, message] of messages.entries()) {
     const path = `messages[${index}]`;
@@ -39,18 +36,13 @@ export function toHistory(messages: readonly ChatMessage[]): History {
     if (role === "tool" || role === "function") {
       const callId = findCall(message, calls, path);
       const content = toParts(message.content, `${path}.content`);
-      if (!results) {
-        results = [];
-        history.push({ role: "user", content: results });
-      }
-      results.push({ type: "client-result", callId, content, isError: false });
+      addResult(history, { type: "client-result", callId, content, isError: false });
       continue;
     }
     if (role === "system" || role === "developer") {
       system.push(toText(message.content, `${path}.content`));
       continue;
     }
-    results = undefined;
     if (role === "user") {
       history.push({ role: "user", content: toParts(message.content, `${path}.content`) });
     } else if (role === "assistant") {

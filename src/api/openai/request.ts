@@ -1,9 +1,10 @@
 /** Bodies to turns. What is accepted but cannot be honoured is named, in the client's words. */
 import { DaemonError } from "../../errors.ts";
-import type { OutputOptions, TurnRequest } from "../../turn/request.ts";
+import type { TurnRequest } from "../../turn/request.ts";
 import { readExtensions } from "../shared/extensions.ts";
 import type { TurnTranslation } from "../shared/format.ts";
 import { BOOKKEEPING, NEUTRAL } from "../shared/openai-parameters.ts";
+import { addSampling, addStop, type NamedOptions } from "../shared/sampling.ts";
 import { toEffort } from "../shared/tools.ts";
 import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator, invalidField } from "../shared/validation.ts";
@@ -67,9 +68,7 @@ function ensureInput(messages: TurnRequest["messages"]): TurnRequest["messages"]
   return messages.length > 0 ? messages : [{ role: "user", content: [{ type: "text", text: "" }] }];
 }
 
-type Output = { output: OutputOptions; optionNames: TurnRequest["optionNames"] };
-
-function toOutput(body: ChatBody): Output {
+function toOutput(body: ChatBody): NamedOptions {
   const { output, optionNames } = toSampling(body);
   if (body.max_completion_tokens) {
     output.maxTokens = body.max_completion_tokens;
@@ -89,27 +88,15 @@ function toOutput(body: ChatBody): Output {
 }
 
 /** What both endpoints have in common. */
-function toSampling(body: ChatBody | CompletionBody): Output {
-  const output: OutputOptions = {};
-  const optionNames: TurnRequest["optionNames"] = {};
+function toSampling(body: ChatBody | CompletionBody): NamedOptions {
+  const named: NamedOptions = { output: {}, optionNames: {} };
   if (body.max_tokens) {
-    output.maxTokens = body.max_tokens;
-    optionNames.maxTokens = "max_tokens";
+    named.output.maxTokens = body.max_tokens;
+    named.optionNames.maxTokens = "max_tokens";
   }
-  const stop = (typeof body.stop === "string" ? [body.stop] : (body.stop ?? [])).filter((text) => text !== "");
-  if (stop.length > 0) {
-    output.stop = stop;
-    optionNames.stop = "stop";
-  }
-  if (typeof body.temperature === "number") {
-    output.temperature = body.temperature;
-    optionNames.temperature = "temperature";
-  }
-  if (typeof body.top_p === "number") {
-    output.topP = body.top_p;
-    optionNames.topP = "top_p";
-  }
-  return { output, optionNames };
+  addStop(named, typeof body.stop === "string" ? [body.stop] : (body.stop ?? []), "stop");
+  addSampling(named, body);
+  return named;
 }
 
 const SILENT_COMPLETION = new Set([...SILENT, ...Object.keys(CompletionSchema.properties)]);

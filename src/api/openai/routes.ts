@@ -3,8 +3,9 @@ import { Elysia } from "elysia";
 import { DaemonError } from "../../errors.ts";
 import type { ModelEntry } from "../../turn/models.ts";
 import { readJsonBody } from "../shared/body.ts";
-import { answer, type Exchange, ignoredHeaders, jsonResponse } from "../shared/exchange.ts";
+import { type Exchange, ignoredHeaders, jsonResponse } from "../shared/exchange.ts";
 import type { Encoder, FormatDeps } from "../shared/format.ts";
+import { answerOpenAi } from "../shared/openai-answer.ts";
 import { renderError } from "../shared/openai-errors.ts";
 import { readRetry } from "../shared/retry.ts";
 import { collectTurn, streamTurn } from "../shared/stream.ts";
@@ -67,7 +68,7 @@ const COMPLETION: Kind = {
 export function createOpenAiRoutes(deps: FormatDeps, hooks: OpenAiHooks = {}) {
   const raw = { parse: "none" } as const;
   const shared = async (request: Request, work: (exchange: Exchange) => Promise<Response>) =>
-    (await hooks.otherDialect?.(request)) ?? respond(deps, request, work);
+    (await hooks.otherDialect?.(request)) ?? answerOpenAi({ deps, request, renderError }, work);
   const notAllowed = (allow: string[]) => (context: { request: Request }) =>
     shared(context.request, async () => {
       throw new DaemonError("method_not_allowed", `This address answers ${allow.join(" and ")} only.`, {
@@ -117,19 +118,6 @@ export function createOpenAiRoutes(deps: FormatDeps, hooks: OpenAiHooks = {}) {
   return app;
 }
 
-async function respond(
-  deps: FormatDeps,
-  request: Request,
-  work: (exchange: Exchange) => Promise<Response>,
-  model: () => string | undefined = () => undefined,
-): Promise<Response> {
-  const startedAt = performance.now();
-  const response = await answer(deps.log, request, (error) => renderError(error, model()), work);
-  response.headers.set("openai-version", "2020-10-01");
-  response.headers.set("openai-processing-ms", String(Math.round(performance.now() - startedAt)));
-  return response;
-}
-
 function complete(deps: FormatDeps, request: Request, kind: Kind): Promise<Response> {
   let model: string | undefined;
   const work = async (exchange: Exchange) => {
@@ -149,7 +137,7 @@ function complete(deps: FormatDeps, request: Request, kind: Kind): Promise<Respo
     const result = await collectTurn(deps, exchange, turn, retry);
     return jsonResponse(exchange, kind.whole(result, context), { headers: ignoredHeaders(result.ignored) });
   };
-  return respond(deps, request, work, () => model);
+  return answerOpenAi({ deps, request, renderError, model: () => model }, work);
 }
 
 function toWireModel(entry: ModelEntry, id: string) {

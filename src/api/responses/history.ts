@@ -1,14 +1,7 @@
 /** Input items as the neutral history, one to one: roles, order, calls, results, images and thinking. */
 import { DaemonError } from "../../errors.ts";
-import type {
-  AssistantBlock,
-  ClientResultBlock,
-  DocumentBlock,
-  ImageBlock,
-  JsonObject,
-  Message,
-  TextBlock,
-} from "../../turn/message.ts";
+import type { AssistantBlock, DocumentBlock, ImageBlock, JsonObject, Message, TextBlock } from "../../turn/message.ts";
+import { addResult } from "../shared/calls.ts";
 import { parseArguments, stringOf } from "../shared/functions.ts";
 import { toDocumentBlock, toImageFromUrl } from "../shared/media.ts";
 import { invalidField } from "../shared/validation.ts";
@@ -61,12 +54,10 @@ export function toHistory(before: readonly JsonObject[], items: readonly JsonObj
   const messages: Message[] = [];
   const unused: string[] = [];
   const calls = new Set<string>();
-  /** What the model did in one go, and what its calls gave: each belongs into one message. */
+  /** What the model did in one go belongs into one message. */
   let doing: AssistantBlock[] | undefined;
-  let results: ClientResultBlock[] | undefined;
 
   const act = (block: AssistantBlock) => {
-    results = undefined;
     if (!doing) {
       doing = [];
       messages.push({ role: "assistant", content: doing });
@@ -84,20 +75,16 @@ export function toHistory(before: readonly JsonObject[], items: readonly JsonObj
     } else if (role === "user") {
       messages.push({ role, content: toParts(item.content, `${path}.content`) });
       doing = undefined;
-      results = undefined;
     } else {
       throw invalidField(`${path}.role`, "must be one of user, assistant, system, developer.", "invalid_value");
     }
   };
-  const addResult = (item: JsonObject, path: string) => {
+  const answerCall = (item: JsonObject, path: string) => {
     const callId = nonEmpty(item.call_id, `${path}.call_id`);
     if (!calls.has(callId)) throw noCall(callId, path);
-    if (!results) {
-      results = [];
-      messages.push({ role: "user", content: results });
-      doing = undefined;
-    }
-    results.push({ type: "client-result", callId, content: toParts(item.output, `${path}.output`), isError: false });
+    doing = undefined;
+    const content = toParts(item.output, `${path}.output`);
+    addResult(messages, { type: "client-result", callId, content, isError: false });
   };
   const add = (item: JsonObject, path: string) => {
     switch (item.type ?? "message") {
@@ -110,7 +97,7 @@ export function toHistory(before: readonly JsonObject[], items: readonly JsonObj
         return act({ type: "client-call", id, name, input: parseArguments(item.arguments, `${path}.arguments`) });
       }
       case "function_call_output":
-        return addResult(item, path);
+        return answerCall(item, path);
       case "reasoning": {
         // Without what seals it, the model API would not take it back.
         const thought = unseal(item.encrypted_content);

@@ -1,9 +1,9 @@
 /** Bodies to turns. What is accepted but cannot be honoured is named, in the client's words. */
 import type { JsonObject } from "../../turn/message.ts";
-import type { OutputOptions, TurnRequest } from "../../turn/request.ts";
 import { readExtensions } from "../shared/extensions.ts";
 import type { TurnTranslation } from "../shared/format.ts";
 import { BOOKKEEPING, NEUTRAL } from "../shared/openai-parameters.ts";
+import { addSampling, type NamedOptions } from "../shared/sampling.ts";
 import { toEffort } from "../shared/tools.ts";
 import { boundNames, findUnsupported } from "../shared/unsupported.ts";
 import { createValidator, invalidField } from "../shared/validation.ts";
@@ -85,9 +85,8 @@ export function toTurnRequest(body: ResponseBody, headers: Headers, referenced: 
   };
 }
 
-function toOutput(body: ResponseBody): { output: OutputOptions; optionNames: TurnRequest["optionNames"] } {
-  const output: OutputOptions = {};
-  const optionNames: TurnRequest["optionNames"] = {};
+function toOutput(body: ResponseBody): NamedOptions {
+  const { output, optionNames }: NamedOptions = { output: {}, optionNames: {} };
   if (body.max_output_tokens) {
     output.maxTokens = body.max_output_tokens;
     optionNames.maxTokens = "max_output_tokens";
@@ -102,14 +101,7 @@ function toOutput(body: ResponseBody): { output: OutputOptions; optionNames: Tur
     output.effort = effort;
     optionNames.effort = "reasoning.effort";
   }
-  if (typeof body.temperature === "number") {
-    output.temperature = body.temperature;
-    optionNames.temperature = "temperature";
-  }
-  if (typeof body.top_p === "number") {
-    output.topP = body.top_p;
-    optionNames.topP = "top_p";
-  }
+  addSampling({ output, optionNames }, body);
   return { output, optionNames };
 }
 

@@ -3,8 +3,9 @@ import { Elysia } from "elysia";
 import { DaemonError } from "../../errors.ts";
 import type { JsonObject } from "../../turn/message.ts";
 import { readJsonBody } from "../shared/body.ts";
-import { answer, type Exchange, ignoredHeaders, jsonResponse } from "../shared/exchange.ts";
+import { type Exchange, ignoredHeaders, jsonResponse } from "../shared/exchange.ts";
 import type { FormatDeps } from "../shared/format.ts";
+import { answerOpenAi } from "../shared/openai-answer.ts";
 import { readRetry } from "../shared/retry.ts";
 import { collectTurn, streamTurn } from "../shared/stream.ts";
 import { type ArchivedAnswer, loadReferenced, type ResponseArchive, readAnswer } from "./archive.ts";
@@ -25,7 +26,7 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
   const serve =
     (work: (exchange: Exchange, params: Record<string, string>) => Promise<Response>) =>
     ({ request, params }: { request: Request; params: Record<string, string> }) =>
-      respond(deps, request, (exchange) => work(exchange, params));
+      answerOpenAi({ deps, request, renderError }, (exchange) => work(exchange, params));
   const notAllowed = (...allow: string[]) =>
     serve(async () => {
       const message = `This address answers ${allow.join(" and ")} only.`;
@@ -90,19 +91,6 @@ export function createResponsesRoutes(deps: ResponsesDeps) {
     .all(`${PATH}/:id/cancel`, notAllowed("POST"), raw);
 }
 
-async function respond(
-  deps: ResponsesDeps,
-  request: Request,
-  work: (exchange: Exchange) => Promise<Response>,
-  model: () => string | undefined = () => undefined,
-): Promise<Response> {
-  const startedAt = performance.now();
-  const response = await answer(deps.log, request, (error) => renderError(error, model()), work);
-  response.headers.set("openai-version", "2020-10-01");
-  response.headers.set("openai-processing-ms", String(Math.round(performance.now() - startedAt)));
-  return response;
-}
-
 function create(deps: ResponsesDeps, request: Request): Promise<Response> {
   let model: string | undefined;
   const work = async (exchange: Exchange) => {
@@ -126,7 +114,7 @@ function create(deps: ResponsesDeps, request: Request): Promise<Response> {
     keep(response);
     return jsonResponse(exchange, showResponse(response, includeSealed), { headers: ignoredHeaders(result.ignored) });
   };
-  return respond(deps, request, work, () => model);
+  return answerOpenAi({ deps, request, renderError, model: () => model }, work);
 }
 
 /** Codex falls back to POST at once when it reads 426, and tries seven times otherwise. */

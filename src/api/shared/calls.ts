@@ -1,4 +1,5 @@
 /** Finds the call that a tool result answers, in a history where clients name it by id, by tool name or not at all. */
+import type { ClientResultBlock, Message } from "../../turn/message.ts";
 
 interface OpenCall {
   id: string;
@@ -35,4 +36,11 @@ export function createCallMatcher(): CallMatcher {
       return take((name === undefined ? undefined : unanswered.find((call) => call.name === name)) ?? unanswered[0]);
     },
   };
+}
+
+/** Results that follow each other belong into one message: they answer the calls of one. */
+export function addResult(history: Message[], result: ClientResultBlock): void {
+  const last = history.at(-1);
+  if (last?.role === "user" && last.content.at(-1)?.type === "client-result") last.content.push(result);
+  else history.push({ role: "user", content: [result] });
 }

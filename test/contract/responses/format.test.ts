@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { createResponsesRoutes } from "../../../src/api/responses/routes.ts";
 import type { FormatDeps } from "../../../src/api/shared/format.ts";
-import { describeFormat } from "../describe-format.ts";
+import { describeFormat, STATUSES } from "../describe-format.ts";
 import { describeGolden } from "../golden.ts";
 import { createMemoryArchive } from "./memory-archive.ts";
 import { eventsOf, outputText, type ResponseObject, TERMINAL, textOf } from "./read.ts";
@@ -36,32 +36,7 @@ describeFormat({
     expect(body).toEqual({ error: { message: text, type: text, param, code } });
     return error.message;
   },
-  statuses: {
-    invalid_request: 400,
-    context_length_exceeded: 400,
-    unauthenticated: 401,
-    claude_logged_out: 401,
-    forbidden: 403,
-    not_found: 404,
-    model_not_found: 404,
-    method_not_allowed: 405,
-    request_timeout: 408,
-    session_busy: 409,
-    payload_too_large: 413,
-    unsupported_media_type: 415,
-    misdirected: 421,
-    queue_full: 429,
-    rate_limited: 429,
-    usage_limit: 429,
-    interrupted: 499,
-    internal: 500,
-    unsupported: 501,
-    claude_failed: 502,
-    claude_crashed: 502,
-    claude_missing: 503,
-    overloaded: 503,
-    timed_out: 504,
-  },
+  statuses: STATUSES,
   keepsAlive: true,
 });
 
