@@ -11,7 +11,7 @@ import { bootComputer, type Computer } from "./machine.ts";
 
 const NEEDS = ["linux", "root", "computer", "registry"] as const;
 /** The longest are the installations: a build each, and downloads of 150 MB for the first. */
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 400_000;
 const HOME = "/home/alice";
 const DAEMON = `${HOME}/.local/bin/claude-code-daemon`;
 const PROJECT = `${HOME}/project`;

@@ -11,7 +11,7 @@ const PACKAGES = [
   ...["git", "curl", "ca-certificates", "bubblewrap", "socat", "procps"],
 ];
 /** About 20 s. */
-const BUILD_TIMEOUT_MS = 180_000;
+const BUILD_TIMEOUT_MS = 300_000;
 
 /** Its directory, to be read only; built once and kept in the user's cache, because it is a download of 80 MB. */
 export function debianRootfs(): string {
