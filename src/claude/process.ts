@@ -20,10 +20,11 @@ import { ClaudeOutput } from "./output.ts";
 import { parseLine, reportUnused } from "./parse.ts";
 import { DEFAULT_SETTINGS, toFlagSettings } from "./settings.ts";
 import { type Child, exitError, spawn } from "./spawn.ts";
-import { createTail } from "./tail.ts";
+import { createTail, STDERR_TAIL_BYTES } from "./tail.ts";
 import type {
   ClaudeProcess,
   ClientCallResult,
+  CloseOptions,
   ExitReport,
   InitializeOptions,
   InitializeResult,
@@ -37,8 +38,6 @@ import { toUserLine } from "./user-line.ts";
 /** The first initialize in a fresh home took up to 1.4 s; twenty at once on two busy cores are to pass too. */
 const INITIALIZE_TIMEOUT_MS = 60_000;
 const INTERRUPT_TIMEOUT_MS = 10_000;
-/** Stderr kept for the log. */
-const STDERR_TAIL_BYTES = 16 * 1024;
 /** How long stdout may stay open behind a process that has exited (a descendant holds it). */
 const OUTPUT_GRACE_MS = 1_000;
 
@@ -183,7 +182,8 @@ class Claude implements ClaudeProcess {
     this.#output.resume();
   }
 
-  close(options: { now?: boolean } = {}): Promise<ExitReport> {
+  close(options: CloseOptions = {}): Promise<ExitReport> {
+    if (!this.#gone) this.#failure ??= options.failure;
     if (options.now === true) this.#hurry.resolve();
     this.#closing ??= this.#end();
     return this.#closing;

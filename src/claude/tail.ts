@@ -1,4 +1,8 @@
 /** The last bytes of a stream. */
+
+/** Stderr kept for the log. */
+export const STDERR_TAIL_BYTES = 16 * 1024;
+
 export interface Tail {
   add(chunk: Uint8Array): void;
   text(): string;

@@ -132,8 +132,14 @@ export interface ExitReport {
   endedBy: "eof" | "SIGTERM" | "SIGKILL" | undefined;
   /** Last lines of stderr, bounded. For the log only. */
   stderrTail: string;
-  /** Set where we ended it because it broke the protocol (an endless line); to be thrown instead of `claude_crashed`. */
+  /** Why we ended it (an endless line, too much memory); to be thrown instead of `claude_crashed`. */
   failure: DaemonError | undefined;
+}
+
+export interface CloseOptions {
+  now?: boolean;
+  /** What a turn under way fails with. */
+  failure?: DaemonError;
 }
 
 export interface ClaudeProcess {
@@ -190,5 +196,5 @@ export interface ClaudeProcess {
    * EOF on stdin, then SIGTERM, then SIGKILL, each rung bounded; always takes its descendants with it.
    * Idempotent; settles when the process is gone. `now` skips the grace of EOF (mid-turn).
    */
-  close(options?: { now?: boolean }): Promise<ExitReport>;
+  close(options?: CloseOptions): Promise<ExitReport>;
 }

@@ -117,7 +117,8 @@ export const ConfigSchema = Type.Object({
     queueLength: whole(64, 0, 100_000, { description: "Most requests that wait for a process; past it: 429." }),
     queueWaitSeconds: whole(60, 1, 3600, { description: "Longest wait for a process; past it: 429." }),
     idleEvictionSeconds: whole(1800, 10, 30 * DAY_SECONDS, {
-      description: "An unused process is ended after this long; its conversation can go on in a new one.",
+      description:
+        "An unused process is ended after this long, a stopped one after five minutes; its conversation can go on in a new one.",
     }),
     suspendAfterSeconds: whole(20, 1, DAY_SECONDS, {
       description: "An unused process is suspended (costs no CPU) after this long.",

@@ -16,7 +16,7 @@ import { DailyUsage } from "../sessions/daily-usage.ts";
 import { createEngine } from "../sessions/engine.ts";
 import { MetricsRecorder } from "../sessions/metrics.ts";
 import type { LearningCatalog } from "../sessions/models.ts";
-import { defaultProcessLimits, type PoolOptions } from "../sessions/pool.ts";
+import { defaultProcessLimits, type PoolOptions } from "../sessions/pool-options.ts";
 import { SessionRegistry } from "../sessions/registry.ts";
 import { createTerminalSessions } from "../sessions/terminal.ts";
 import { runTurn } from "../sessions/turn.ts";

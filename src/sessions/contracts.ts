@@ -49,6 +49,14 @@ export interface RestOptions {
   waiting?: boolean;
 }
 
+/**
+ * Why the pool ended a process that its conversation had not given up: `limit`: others needed its place, `idle`: unused for
+ * too long, `waiting`: its client's results did not come, `stale`: stopped for too long, `memory`: past its cap,
+ * `unwanted`: a spare for what nobody asks for any more.
+ */
+export const EVICTION_REASONS = ["limit", "idle", "waiting", "stale", "memory", "unwanted"] as const;
+export type EvictionReason = (typeof EVICTION_REASONS)[number];
+
 /** For `/v1/health` and `/metrics`. */
 export interface PoolStatus {
   live: number;
@@ -62,6 +70,8 @@ export interface PoolStatus {
   /** New conversations served by a spare, and those that had to start claude. */
   hits: number;
   misses: number;
+  /** Since the start. */
+  evictions: Readonly<Record<EvictionReason, number>>;
 }
 
 export interface ProcessSource {

@@ -12,7 +12,8 @@ import type { PoolStatus, ProcessSource } from "./contracts.ts";
 import { Conversations } from "./conversations.ts";
 import { type EngineMetrics, MetricsRecorder } from "./metrics.ts";
 import { createModelCatalog, type LearningCatalog } from "./models.ts";
-import { DEFAULT_POOL_OPTIONS, Pool, type PoolOptions } from "./pool.ts";
+import { Pool } from "./pool.ts";
+import { DEFAULT_POOL_OPTIONS, type PoolOptions } from "./pool-options.ts";
 import { createTurnRunner } from "./runner.ts";
 
 export interface EngineDeps<Sessions extends AgentSessions> {

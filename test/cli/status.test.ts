@@ -17,7 +17,7 @@ const health: Health = {
   processes: { live: 3, busy: 1, idle: 0, spare: 2, limit: 8, rss_bytes: 312_000_000 },
   queue: { waiting: 0, limit: 64 },
   sessions: { open: 2 },
-  pool: { hits: 33, misses: 7 },
+  pool: { hits: 33, misses: 7, evictions: {} },
   first_token: {
     ...{ turns: 40, median_ms: 31.4 },
     by_start: { live: { turns: 30, median_ms: 24.2 }, cold: { turns: 10, median_ms: 1540 } },
@@ -75,7 +75,7 @@ test("a web app that is refused is shown, with what lets it in", () => {
 
 test("a daemon that has done nothing yet, or is older, is shown without empty numbers", () => {
   const nothing = { turns: 0, median_ms: null, by_start: {} };
-  expect(render({ first_token: nothing, pool: { hits: 0, misses: 0 } })).toEqual(
+  expect(render({ first_token: nothing, pool: { hits: 0, misses: 0, evictions: {} } })).toEqual(
     expect.arrayContaining(["pool         no new conversation yet", "first token  no turn yet"]),
   );
   const { rss_bytes: _rss, first_token: _first, today: _today, execution: _execution, ...older } = health;

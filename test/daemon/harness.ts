@@ -58,6 +58,7 @@ export function scriptedEngine(runner: TurnRunner, over: Partial<Engine> = {}): 
     pool: () => ({
       ...{ live: 2, busy: 1, idle: 0, spare: 1, limit: 8, rssBytes: 1000, hits: 3, misses: 1 },
       queue: { waiting: 0, limit: 64 },
+      evictions: { limit: 0, idle: 0, waiting: 0, stale: 0, memory: 0, unwanted: 0 },
     }),
     openSessions: () => 0,
     metrics: () => [],

@@ -34,6 +34,8 @@ export interface RunningOptions {
   deps?: Partial<EngineDeps<SessionRegistry>>;
   registry?: Partial<RegistryDeps>;
   environment?: Record<string, string>;
+  /** A scripted claude in place of the real one. */
+  claudePath?: string;
 }
 
 /** No spares unless asked for: a test then knows which processes there are. */
@@ -51,7 +53,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
       launch: (options) => {
         launches.push(options);
         return launchClaude(options, {
-          claude: { path: CLAUDE_PATH, version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
+          claude: { path: given.claudePath ?? CLAUDE_PATH, version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
           environment: home.environment(api.url, given.environment),
           passEnv: ["IS_SANDBOX"],
           own: { ports: [], hosts: [] },

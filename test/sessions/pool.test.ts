@@ -2,6 +2,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { toDaemonError } from "../../src/errors.ts";
 import { createGate, text } from "../support/api-reply.ts";
+import { answeringFake, createFakeClaude } from "../support/fake-claude.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
 import { descendantsOf, readProcess, waitUntil, waitUntilNone } from "../support/processes.ts";
 import { asHistory, said, startEngine, textOfResult, user } from "./harness.ts";
@@ -51,7 +52,7 @@ test("at the limit the least recently used conversation gives its place, and goe
   const last = api.requests.at(-1);
   expect(last && historyOf(last)).toEqual(apiHistory(messages));
   expect(engine.metrics().firstTokenSeconds.resume.count).toBe(1);
-  expect(engine.status().live).toBe(2);
+  expect(engine.status()).toMatchObject({ live: 2, evictions: { limit: 2 } });
 });
 
 test("a process that takes more memory than it may is ended after its turn, and its conversation goes on", async () => {
@@ -59,10 +60,28 @@ test("a process that takes more memory than it may is ended after its turn, and 
   const { engine, answer, api } = running;
   const first = await answer({ messages: [user("a")] });
   await waitUntil("no process", () => engine.status().live === 0);
+  expect(engine.status().evictions).toMatchObject({ memory: 1, limit: 0, idle: 0 });
   const messages = [user("a"), asHistory(first), user("more")];
   expect(textOfResult(await answer({ messages }))).toBe("echo: more");
   const last = api.requests.at(-1);
   expect(last && historyOf(last)).toEqual(apiHistory(messages));
+});
+
+test("a process that takes twice what it may is ended in its turn, which says why", async () => {
+  await using fake = await createFakeClaude(
+    answeringFake(
+      "globalThis.hoard = new Uint8Array(300 * 2 ** 20).fill(1); await hang();",
+      '{ value: "opus", displayName: "Opus", description: "" }',
+    ),
+  );
+  const pool = { processMemoryCapBytes: 120 * 2 ** 20, housekeepingMs: 20 };
+  await using running = await startEngine({ claudePath: fake.path, pool });
+  const failed = await running.answer({ messages: [user("a")] }).catch(toDaemonError);
+  expect(failed).toMatchObject({
+    code: "claude_failed",
+    message: expect.stringMatching(/took [2-9]\d\d MB of memory/),
+  });
+  expect(running.engine.status()).toMatchObject({ live: 0, evictions: { memory: 1 } });
 });
 
 test("beyond the limit requests wait in order, and past the line's bound are refused with a time", async () => {
@@ -112,6 +131,7 @@ test("an unused process is stopped, and wakes for its conversation; long unused,
   await answer({ messages: [user("a"), asHistory(first), user("b")] });
   expect(launches.length).toBe(started);
   await waitUntil("the conversation's process is gone", () => running.engine.status().idle === 0);
+  expect(running.engine.status().evictions.idle).toBe(1);
 });
 
 test("a dozen new chats at once all succeed, and nothing is left behind", async () => {

@@ -30,11 +30,14 @@ ${body}
   return { path, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }
 
-/** Body of a fake that answers `initialize` and then runs `onPrompt` (JavaScript, with `line` in scope) per message. */
-export function answeringFake(onPrompt: string): string {
+/**
+ * Body of a fake that answers `initialize` and then runs `onPrompt` (JavaScript, with `line` in scope) per message.
+ * `models` is what it says it has, as the inside of an array.
+ */
+export function answeringFake(onPrompt: string, models = ""): string {
   return `for await (const line of lines()) {
   if (line.type === "control_request") {
-    const response = { subtype: "success", request_id: line.request_id, response: { models: [], account: {} } };
+    const response = { subtype: "success", request_id: line.request_id, response: { models: [${models}], account: {} } };
     say({ type: "control_response", response });
     continue;
   }

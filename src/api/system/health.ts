@@ -88,7 +88,7 @@ export function renderHealth(facts: HealthFacts): { status: number; body: unknow
     },
     queue: { waiting: pool?.queue.waiting ?? 0, limit: pool?.queue.limit ?? null },
     sessions: { open: facts.openSessions },
-    pool: { hits: pool?.hits ?? 0, misses: pool?.misses ?? 0 },
+    pool: { hits: pool?.hits ?? 0, misses: pool?.misses ?? 0, evictions: pool?.evictions ?? {} },
     rss_bytes: facts.ownRssBytes,
     first_token: renderFirstTokens(facts.activity),
     today: renderToday(facts.activity),
@@ -178,6 +178,12 @@ export function healthMetrics(facts: HealthFacts): MetricFamily[] {
         { labels: { result: "hit" }, value: pool?.hits ?? 0 },
         { labels: { result: "miss" }, value: pool?.misses ?? 0 },
       ],
+    },
+    {
+      name: "claude_code_daemon_evictions_total",
+      help: "Processes that were ended although their conversation had not given them up, by reason.",
+      type: "counter",
+      samples: Object.entries(pool?.evictions ?? {}).map(([reason, value]) => ({ labels: { reason }, value })),
     },
   ];
 }

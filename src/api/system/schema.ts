@@ -1,6 +1,6 @@
 /** The answer of `GET /v1/health`, for its documentation and its tests. Fields are only ever added. */
 import { type TSchema, Type } from "@sinclair/typebox";
-import { START_KINDS } from "../../sessions/contracts.ts";
+import { EVICTION_REASONS, START_KINDS } from "../../sessions/contracts.ts";
 
 const orNull = <T extends TSchema>(schema: T, description?: string) =>
   Type.Union([schema, Type.Null()], description === undefined ? {} : { description });
@@ -36,6 +36,11 @@ export const HealthBody = Type.Object({
   pool: Type.Object({
     hits: count("New conversations for which a booted process was there, since the start."),
     misses: count("New conversations that had to start claude."),
+    evictions: Type.Partial(Type.Object(Object.fromEntries(EVICTION_REASONS.map((reason) => [reason, count()]))), {
+      description:
+        "Processes ended before their conversation gave them up: others needed the place, unused or stopped for too long, " +
+        "results that did not come, past the memory cap, a spare nobody wants any more.",
+    }),
   }),
   first_token: orNull(
     Type.Object({

@@ -11,6 +11,7 @@ import { MetricsRecorder } from "../../../src/sessions/metrics.ts";
 const pool = {
   ...{ live: 3, busy: 1, idle: 1, spare: 1, limit: 8, rssBytes: 300_000_000, hits: 5, misses: 2 },
   queue: { waiting: 0, limit: 2 },
+  evictions: { limit: 4, idle: 1, waiting: 0, stale: 2, memory: 3, unwanted: 0 },
 };
 function facts(over: Partial<HealthFacts> = {}): HealthFacts {
   return {
@@ -62,7 +63,7 @@ test("the body is design.md's, with null where nothing is known", () => {
     processes: { live: 3, busy: 1, idle: 1, spare: 1, limit: 8, rss_bytes: 300_000_000 },
     queue: { waiting: 0, limit: 2 },
     sessions: { open: 4 },
-    pool: { hits: 5, misses: 2 },
+    pool: { hits: 5, misses: 2, evictions: { limit: 4, idle: 1, waiting: 0, stale: 2, memory: 3, unwanted: 0 } },
     rss_bytes: 50_000_000,
     first_token: {
       ...{ turns: 3, median_ms: 24.4 },
