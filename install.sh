@@ -79,15 +79,16 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # However the script ends: nothing temporary is left, and no build in place that has not answered yet.
 # shellcheck disable=SC2317 # called by the trap
 clean_up() {
-  if [ -n "${PREVIOUS:-}" ]; then
+  if [ -n "$PREVIOUS" ]; then
     mv -f "$PREVIOUS" "$TARGET" && say "Not finished: the version that was installed before is back."
   fi
-  rm -rf "$SCRATCH" "$INCOMING"
+  rm -rf "$SCRATCH" "$INCOMING" "$INCOMING.previous"
+  [ -z "$LOCK" ] || rm -f "$LOCK"
 }
 
 # One temporary directory for everything.
 scratch() {
-  if [ -z "${SCRATCH:-}" ]; then
+  if [ -z "$SCRATCH" ]; then
     SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/claude-code-daemon-install.XXXXXX") || fail "no temporary directory could be made"
     trap clean_up EXIT
     trap 'exit 129' HUP
@@ -245,6 +246,15 @@ find_bun() {
   BUN=$cache/bun
 }
 
+# The daemon would refuse it too, but only once it is in place.
+check_named_claude() {
+  case ${CLAUDE_CODE_DAEMON_CLAUDE:-} in
+    '') ;;
+    /*) [ -x "$CLAUDE_CODE_DAEMON_CLAUDE" ] || fail "CLAUDE_CODE_DAEMON_CLAUDE=$CLAUDE_CODE_DAEMON_CLAUDE is no program" ;;
+    *) fail "CLAUDE_CODE_DAEMON_CLAUDE must be an absolute path, not $CLAUDE_CODE_DAEMON_CLAUDE" ;;
+  esac
+}
+
 # Where the daemon looks too, the most usual places.
 find_claude() {
   for CLAUDE in "${CLAUDE_CODE_DAEMON_CLAUDE:-}" "$(command -v claude 2>/dev/null || true)" "$HOME/.local/bin/claude" \
@@ -360,21 +370,41 @@ unpack_release() {
   }
 }
 
+# Two at a time would each take the other's build for the one to go back to. A link is made whole or not at all, and says
+# whose it is: a run that was killed leaves it, and the next one takes it over.
+lock() {
+  lock=$INSTALL_DIR/.claude-code-daemon.lock
+  mkdir -p "$INSTALL_DIR"
+  if [ -h "$lock" ]; then
+    holder=$(readlink "$lock")
+    if kill -0 "$holder" 2>/dev/null; then
+      fail "another install.sh (process $holder) is putting a build in place; run this one when that has ended (if there is none, remove $lock)"
+    fi
+    rm -f "$lock"
+  fi
+  ln -s $$ "$lock" || fail "$INSTALL_DIR cannot be written to, or another install.sh was faster; nothing was changed"
+  LOCK=$lock
+}
+
 # Puts the build in place whole, by rename: a running daemon keeps the old file, and nobody ever sees half of one.
 put_in_place() {
-  PREVIOUS=
+  lock
   UNCHANGED=no
+  previous=$INSTALL_DIR/.claude-code-daemon.previous
+  # Left by a run that was cut off (power, kill -9): what is in place now may never have answered, this one has.
+  if [ -e "$previous" ]; then PREVIOUS=$previous; fi
   if [ -f "$TARGET" ] && cmp -s "$SCRATCH/claude-code-daemon" "$TARGET"; then
     UNCHANGED=yes
     say "Already installed: $TARGET is this very build."
     return
   fi
-  mkdir -p "$INSTALL_DIR"
   cp "$SCRATCH/claude-code-daemon" "$INCOMING"
   chmod 755 "$INCOMING"
-  if [ -e "$TARGET" ]; then
-    previous=$INSTALL_DIR/.claude-code-daemon.previous
-    ln -f "$TARGET" "$previous" 2>/dev/null || cp -p "$TARGET" "$previous"
+  if [ -e "$TARGET" ] && [ -z "$PREVIOUS" ]; then
+    ln "$TARGET" "$previous" 2>/dev/null || {
+      cp -p "$TARGET" "$INCOMING.previous"
+      mv -f "$INCOMING.previous" "$previous"
+    }
     PREVIOUS=$previous
   fi
   mv -f "$INCOMING" "$TARGET"
@@ -412,6 +442,7 @@ completion_file() {
 
 # For the shells that are here. Failing leaves a shell without completion, which is no reason to fail the install.
 install_completions() {
+  completed=
   for shell in bash zsh fish; do
     have "$shell" || continue
     "$TARGET" completion "$shell" >"$SCRATCH/completion" 2>/dev/null || continue
@@ -423,7 +454,7 @@ install_completions() {
       esac
     fi
   done
-  [ -z "${completed:-}" ] || say "Completion is installed for $completed (in new shells)."
+  [ -z "$completed" ] || say "Completion is installed for $completed (in new shells)."
 }
 
 path_hint() {
@@ -449,6 +480,7 @@ install() {
     [ "$ALLOW_ROOT" = yes ] || fail "run it as the user whose claude is to be used, not as root (--allow-root installs for root alone)"
     say "Running as root: installing for root alone ($INSTALL_DIR)."
   fi
+  check_named_claude
   if [ -n "$FROM" ]; then
     locate_release "$FROM"
     unpack_release
@@ -557,8 +589,8 @@ uninstall() {
   scratch
   uninstall_service
   for path in "$TARGET" "$INSTALL_DIR"/.claude-code-daemon.new* "$INSTALL_DIR/.claude-code-daemon.previous" \
-    "$(completion_file bash)" "$(completion_file zsh)" "$(completion_file fish)"; do
-    if [ -e "$path" ]; then
+    "$INSTALL_DIR/.claude-code-daemon.lock" "$(completion_file bash)" "$(completion_file zsh)" "$(completion_file fish)"; do
+    if [ -e "$path" ] || [ -h "$path" ]; then
       rm -f "$path"
       say "Removed $path."
       removed=yes
@@ -601,6 +633,11 @@ usage_error() {
 main() {
   set -eu
   umask 022
+  # The caller's environment may have these names for something else, and CDPATH makes cd go elsewhere and print.
+  SCRATCH=
+  PREVIOUS=
+  LOCK=
+  unset CDPATH
   [ -n "${HOME:-}" ] || fail "HOME is not set; set it to your home directory"
   case $HOME in /*) ;; *) fail "HOME must be an absolute path" ;; esac
   action=install

@@ -4,7 +4,7 @@ import type { HealthBody } from "../api/system/schema.ts";
 import type { Style } from "./style.ts";
 import { counted, dollars, duration, memory, milliseconds } from "./words.ts";
 
-/** A daemon before 0.2 leaves out what was added since. */
+/** What an older daemon, still running beside a newer command, may leave out. */
 type Added = "rss_bytes" | "refused" | "first_token" | "today" | "execution";
 type Body = Static<typeof HealthBody>;
 export type Health = Omit<Body, Added> & Partial<Pick<Body, Added>>;

@@ -340,6 +340,89 @@ requires("curl")("a disk that takes no more leaves the version that is there, an
   expect(await stateOf(machine)).toEqual(before);
 });
 
+requires("curl")("after a run that was cut off, what goes back is the build that last answered", async () => {
+  await using machine = await machineWithClaude();
+  await using release = await createFakeRelease();
+  await release.add("1.0.0");
+  expect((await install(machine, release)).exitCode).toBe(0);
+  const before = await stateOf(machine);
+
+  const pidFile = `${machine.tmp}/pid`;
+  await release.add("1.1.0", `[ "$BUN_BE_BUN" != 1 ] || { kill -KILL "$(cat ${pidFile})"; exit 0; }\n${GOOD}`);
+  const start = `echo $$ >${pidFile}; exec /bin/sh install.sh --from=${release.url}`;
+  expect((await run(machine, ["/bin/sh", "-c", start])).exitCode).toBe(137);
+  expect(await versionOf(machine)).toBe("1.1.0");
+
+  await release.add("1.2.0", "exit 1");
+  expect((await install(machine, release)).exitCode).toBe(1);
+  expect(await stateOf(machine)).toEqual(before);
+
+  // The very build that was cut off, once more.
+  expect((await run(machine, ["/bin/sh", "-c", `${start} --version=1.1.0`])).exitCode).toBe(137);
+  expect((await run(machine, ["/bin/sh", "-c", `${start} --version=1.1.0`])).exitCode).toBe(137);
+  expect((await install(machine, release, "--version=1.2.0")).exitCode).toBe(1);
+  expect(await stateOf(machine)).toEqual(before);
+  await release.add("1.3.0");
+  expect((await install(machine, release)).exitCode).toBe(0);
+  expect(await filesBelow(machine.home)).toEqual(before.files);
+});
+
+requires("curl")("of two at the same time the second one refuses, and changes nothing", async () => {
+  await using machine = await machineWithClaude();
+  await using release = await createFakeRelease();
+  await release.add("1.0.0");
+  const second = `/bin/sh ${machine.clone}/install.sh --from=${release.url} --version=1.0.0`;
+  await release.add("1.1.0", `[ "$BUN_BE_BUN" != 1 ] || { ! ${second} || exit 1; exit 0; }\n${GOOD}`);
+  const first = await install(machine, release);
+  expect(first).toMatchObject({ exitCode: 0, stderr: expect.stringMatching(/another install\.sh \(process \d+\)/) });
+  expect(await versionOf(machine)).toBe("1.1.0");
+  expect(await filesBelow(machine.home)).toEqual([".local/bin/claude-code-daemon"]);
+});
+
+requires("curl")(
+  "names in the caller's environment are nothing to it, nor are odd characters in a home's",
+  async () => {
+    await using machine = await machineWithClaude("curl bash");
+    await using release = await createFakeRelease();
+    await release.add("1.0.0");
+    const HOME = `${machine.home}/a b'c $d`;
+    const precious = `${machine.home}/precious`;
+    await machine.run(["/bin/sh", "-c", 'mkdir "$1" "$2" && : >"$2/file"', "plant", HOME, precious]);
+    // Clusters set SCRATCH for everybody.
+    const variables = ["SCRATCH", "PREVIOUS", "LOCK", "INCOMING", "TARGET", "completed", "lock", "previous", "version"];
+    const extra = { HOME, ...Object.fromEntries(variables.map((name) => [name, precious])) };
+    const odd = (...flags: string[]) =>
+      run(machine, ["/bin/sh", "install.sh", `--from=${release.url}`, ...flags], extra);
+    expect((await odd("--version=2.0.0")).exitCode).toBe(1);
+    expect((await odd()).exitCode).toBe(0);
+    expect(await filesBelow(HOME)).toEqual([
+      ".local/bin/claude-code-daemon",
+      ".local/share/bash-completion/completions/claude-code-daemon",
+    ]);
+    expect((await odd("--uninstall", "--purge")).exitCode).toBe(0);
+    expect(await filesBelow(machine.home)).toEqual(["precious/file"]);
+    expect(readdirSync(machine.tmp)).toEqual([]);
+
+    // A clone is found where it is, whatever CDPATH says.
+    await machine.run(["/bin/sh", "-c", "mkdir src bin && : >src/main.ts && : >bin/prove.ts"]);
+    await machine.run(["/bin/sh", "-c", `echo '{\n  "version": "0.1.0",\n}' >package.json`]);
+    const elsewhere = "cd .. && CDPATH=$PWD sh clone/install.sh --version=9.9.9";
+    expect((await run(machine, ["/bin/sh", "-c", elsewhere])).stderr).toContain("this clone is version 0.1.0");
+  },
+);
+
+test("a claude that was named and is not there is refused before anything is changed", async () => {
+  await using machine = await createMachine("", { sources: "installer" });
+  await using release = await createFakeRelease();
+  await release.add("1.0.0");
+  for (const named of ["/no/such/claude", "claude"]) {
+    const extra = { CLAUDE_CODE_DAEMON_CLAUDE: named };
+    const result = await run(machine, ["/bin/sh", "install.sh", `--from=${release.directory}`], extra);
+    expect(result).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(named) });
+  }
+  expect(await filesBelow(machine.home)).toEqual([]);
+});
+
 test("a directory is a release as well, without curl; --no-claude proves nothing and says so", async () => {
   await using machine = await createMachine("", { sources: "installer" });
   await using release = await createFakeRelease();

@@ -10,7 +10,7 @@ export const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** What POSIX and Debian's base system have, and nothing of ours: no Bun, no claude. */
 export const BASE_TOOLS =
-  "sh env cat chmod cmp cp cut dirname git grep gzip head id ln ls mkdir mktemp mv rm rmdir sed sha256sum sha512sum sort tar tr uname which";
+  "sh env cat chmod cmp cp cut dirname git grep gzip head id ln ls mkdir mktemp mv readlink rm rmdir sed sha256sum sha512sum sort tar tr uname which";
 /** How this machine reaches the registry: proxies and certificate authorities. */
 const NETWORK =
   /^((https?|all|no)_proxy|ssl_cert_.*|node_extra_ca_certs|curl_ca_bundle|npm_config_(registry|cafile))$/i;
