@@ -206,7 +206,9 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
     models: engine.models,
     claude: () => {
       const { path, version } = launcher.current();
-      return { usable: true, path, version, loggedIn: login.loggedIn(), problem: login.problem() };
+      const unusable = launcher.problem();
+      const problem = unusable?.message ?? login.problem();
+      return { usable: unusable === undefined, path, version, loggedIn: login.loggedIn(), problem };
     },
     pool: engine.status,
     sessions: engine.sessions,

@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { type ClaudeInstallation, followAgain } from "../claude/locate.ts";
 import type { ClaudeProcess, LaunchOptions } from "../claude/transport.ts";
-import { DaemonError } from "../errors.ts";
+import { DaemonError, toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 
 export interface LauncherDeps {
@@ -16,6 +16,8 @@ export interface LauncherDeps {
 export interface ClaudeLauncher {
   current(): ClaudeInstallation;
   launch(options: LaunchOptions): ClaudeProcess;
+  /** Why what stands in claude's place now cannot be used (too old, not claude); whoever launches is told the same. */
+  problem(): DaemonError | undefined;
   /** Takes note of an update that no launch has met yet: one `stat` where there was none. Never rejects. */
   look(): Promise<void>;
 }
@@ -34,6 +36,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
   const { log } = deps;
   let claude = found;
   let known = identify(found);
+  let problem: DaemonError | undefined;
   let looking: Promise<void> | undefined;
   const lookAgain = () => {
     looking ??= find().finally(() => {
@@ -46,9 +49,12 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
       const before = claude.version;
       claude = await deps.find();
       known = identify(claude);
+      problem = undefined;
       log.info("claude was replaced", { path: claude.path, version: claude.version, before });
     } catch (error) {
       log.error("claude is gone", { reason: String(error) });
+      // Where the file of before still stands (a link was pointed elsewhere), it goes on being used.
+      if (followAgain(claude.foundAt ?? claude.path) === claude.path) problem = toDaemonError(error);
     }
   };
   const replaced = () => {
@@ -61,6 +67,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
     current: () => claude,
     launch: (options) => {
       if (replaced()) void lookAgain();
+      else if (problem) throw problem;
       try {
         return deps.start(options, claude);
       } catch (error) {
@@ -72,6 +79,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
         return deps.start(options, claude);
       }
     },
+    problem: () => problem,
     look: async () => {
       if (replaced() || looking) await lookAgain();
     },

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import type { Grace } from "../../src/claude/ladder.ts";
 import { answeringFake, createFakeClaude } from "../support/fake-claude.ts";
 import { isAlive } from "../support/processes.ts";
+import { endOf, readTurn, shownText } from "../support/turn-lines.ts";
 import { drive, recordingLogger } from "./harness.ts";
 
 const API = "http://127.0.0.1:9";
@@ -169,4 +170,46 @@ test("a claude that cannot be started is missing; a directory that is gone is th
   await expect(
     drive({ apiUrl: "http://localhost:8080", path: fake.path, deps: { own: { ports: [8080], hosts: [] } } }),
   ).rejects.toMatchObject({ code: "unsupported" });
+});
+
+test("a version of tomorrow: unknown lines, fields, blocks and requests disturb no turn", async () => {
+  const event = (body: string) => `say({ type: "stream_event", parent_tool_use_id: null, novel: 1, event: ${body} });`;
+  const turn = `
+      ${event('{ type: "message_start", message: { id: "m", model: "claude-x", usage: { novel_tokens: 1 } } }')}
+      ${event('{ type: "novel_event", index: 9 }')}
+      ${event('{ type: "content_block_start", index: 0, content_block: { type: "hologram", depth: 3 } }')}
+      ${event('{ type: "content_block_delta", index: 0, delta: { type: "photon_delta", photons: "..." } }')}
+      ${event('{ type: "content_block_stop", index: 0 }')}
+      ${event('{ type: "content_block_start", index: 1, content_block: { type: "text", text: "" } }')}
+      ${event('{ type: "content_block_delta", index: 1, delta: { type: "text_delta", text: "hello", novel: 1 } }')}
+      ${event('{ type: "content_block_delta", index: 1, delta: { type: "aroma_delta", aroma: "x" } }')}
+      ${event('{ type: "content_block_stop", index: 1 }')}
+      ${event('{ type: "message_delta", delta: { stop_reason: "end_turn", stop_novel: {} }, usage: { output_tokens: 2 } }')}
+      ${event('{ type: "message_stop" }')}
+      say({ type: "user", message: { role: "user", content: [{ type: "novel_result", of: "x" }] }, parent_tool_use_id: null });
+      say({ type: "result", subtype: "success", is_error: false, result: JSON.stringify(line.response), stop_reason: "end_turn", novel: [] });
+  `;
+  await using fake = await createFakeClaude(`for await (const line of lines()) {
+    if (line.type === "control_request") {
+      const response = { subtype: "success", request_id: line.request_id, response: { novel: [], models: [{}] } };
+      say({ type: "control_response", response, novel: true });
+    } else if (line.type === "user") {
+      say({ type: "constellation", stars: 3 });
+      say({ type: "system", subtype: "weather", sky: "blue", novel: {} });
+      say({ type: "control_request", request_id: "novel-1", request: { subtype: "sing", song: "x" } });
+    } else if (line.type === "control_response") {
+      ${turn}
+    }
+  }`);
+  await using driven = await drive({ apiUrl: API, path: fake.path, version: "9.9.9" });
+  const { claude, seen } = driven;
+  await claude.initialize({});
+  await claude.prompt(say("hi"), { verbatim: true });
+  const ended = await seen.result();
+  expect(JSON.parse(ended.result ?? "")).toMatchObject({ subtype: "error", request_id: "novel-1" });
+  const { events, error, reader } = readTurn(seen.messages);
+  expect(error).toBeUndefined();
+  expect(shownText(events)).toBe("hello");
+  expect(endOf(events)?.reason).toEqual({ unified: "end", raw: "end_turn" });
+  expect(reader).toMatchObject({ ended: true, settled: true, unclean: false });
 });

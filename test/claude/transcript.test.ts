@@ -55,10 +55,9 @@ const saysSomething = ({ role, content }: Message) =>
   role === "assistant" &&
   content.some((block) => block.type === "client-call" || (block.type === "text" && block.text.trim() !== ""));
 
-const endsInResults = (messages: Message[]) => {
-  const spoken = messages.findLastIndex(({ role }) => role === "assistant");
-  return messages.slice(spoken + 1).some(({ content }) => content.some((block) => block.type === "client-result"));
-};
+/** Whoever called tools last: what follows are their results, and they cannot come as a prompt. */
+const called = (message: Message | undefined) =>
+  message?.content.some((block) => block.type === "client-call") === true;
 
 /**
  * Resumes a history as the daemon does and returns what the API received; one process each. A CLI that waits for
@@ -68,8 +67,8 @@ async function received(home: ClaudeHome, directory: string, messages: Message[]
   await using api = startAnthropicApi();
   const options = { ...OPTIONS, sessionId: crypto.randomUUID(), cwd: home.cwd };
   const answers = CLAUDE_FEATURES.awaitInitialize;
-  const prompted = !answers && !endsInResults(messages);
   const spoken = messages.findLastIndex(saysSomething) + 1;
+  const prompted = !answers && !called(messages[spoken - 1]);
   const known = prompted ? messages.slice(0, spoken) : messages;
   await using transcript = await writeTranscript(directory, known, options);
   await using claude = startBareClaude({

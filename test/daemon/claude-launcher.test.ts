@@ -1,7 +1,7 @@
 /** What the daemon starts while claude is updated under it; the files are real, the processes are not. */
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, realpath, rename, rm, symlink } from "node:fs/promises";
+import { chmod, mkdir, realpath, rename, rm, symlink, utimes } from "node:fs/promises";
 import { featuresOf } from "../../src/claude/features.ts";
 import type { ClaudeInstallation } from "../../src/claude/locate.ts";
 import type { ClaudeProcess, LaunchOptions } from "../../src/claude/transport.ts";
@@ -31,9 +31,11 @@ async function createMachine() {
   };
   await update("1");
   let searches = 0;
+  let tooOld = false;
   const launcher = createClaudeLauncher(await find(), {
     find: async () => {
       searches += 1;
+      if (tooOld) throw new DaemonError("claude_missing", "The installed Claude Code is too old.");
       return find();
     },
     start: (_, { path }) => {
@@ -47,6 +49,11 @@ async function createMachine() {
     update,
     put,
     searches: () => searches,
+    launcher,
+    /** What is found from now on is below the floor, or is not. */
+    setTooOld: (value: boolean) => {
+      tooOld = value;
+    },
     launch: () => (launcher.launch({} as LaunchOptions) as unknown as { started: string }).started,
     /** Until `current` is this version. */
     settled: async (version: string) => {
@@ -80,4 +87,35 @@ test("what others may write to is not followed; what is gone is said", async () 
   await rm(machine.directory.join("versions/1"));
   await chmod(machine.directory.join("versions/2"), 0o777);
   expect(machine.launch).toThrow("gone");
+});
+
+test("looking notices an update that no launch has met", async () => {
+  await using machine = await createMachine();
+  await machine.update("2");
+  await machine.launcher.look();
+  expect(machine.launcher.current().version).toBe("2");
+  await machine.launcher.look();
+  expect(machine.searches()).toBe(1);
+});
+
+test("a version too old in the same file is refused until it is replaced again", async () => {
+  await using machine = await createMachine();
+  machine.setTooOld(true);
+  await utimes(machine.directory.join("versions/1"), 1, 1);
+  await machine.launcher.look();
+  expect(machine.launch).toThrow("too old");
+  expect(machine.launcher.problem()).toMatchObject({ code: "claude_missing" });
+  machine.setTooOld(false);
+  await utimes(machine.directory.join("versions/1"), 2, 2);
+  await machine.launcher.look();
+  expect(machine.launch()).toBe("1");
+  expect(machine.launcher.problem()).toBeUndefined();
+});
+
+test("a link that points to a version too old leaves the one of before in use", async () => {
+  await using machine = await createMachine();
+  machine.setTooOld(true);
+  await machine.update("2");
+  await machine.launcher.look();
+  expect(machine.launch()).toBe("1");
 });
