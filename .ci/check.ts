@@ -3,12 +3,29 @@
  * run shows everything, and ends with the totals, each static check counted as one.
  */
 import { existsSync } from "node:fs";
+import { packagedClaude } from "../test/support/claude-package.ts";
 import { KEPT_SUMMARY_CHARS, readTotals, type Totals } from "../test/support/test-totals.ts";
 
 /** Beside every file named `.sh`. */
 const NAMELESS_SHELL_SCRIPTS = [".ci/run", "bin/claude-code-daemon"];
 /** What test/preload.ts sets holds for the first file only (Bun 1.4.5); the flag holds for all. */
 const TEST_TIMEOUT_MS = 60_000;
+
+/**
+ * What runs with the floor too, in a minute or two: chats that go on, branch and are resumed, agents and what they changed,
+ * client tools, permission prompts, interrupts, a daemon that is killed. `bun run matrix` runs everything on each version.
+ */
+const ON_THE_FLOOR = [
+  "test/sessions/chat.test.ts",
+  "test/sessions/exactness.test.ts",
+  "test/sessions/agent.test.ts",
+  "test/sessions/session.test.ts",
+  "test/sessions/permissions.test.ts",
+  "test/workspace/real-claude.test.ts",
+  "test/contract/openai/real.test.ts",
+  "test/e2e/restart.test.ts",
+  "test/e2e/daemon.test.ts",
+];
 
 const noSkip = process.env.CLAUDE_CODE_DAEMON_TEST_NO_SKIP === "1";
 const bun = process.execPath;
@@ -34,8 +51,9 @@ async function forward(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream)
 }
 
 /** Runs `bun test` and reads its own totals; an exit code that the totals do not explain counts as a failure. */
-async function runTests(patterns: string[]): Promise<Totals> {
+async function runTests(patterns: string[], environment: Record<string, string> = {}): Promise<Totals> {
   const child = Bun.spawn([bun, "test", `--timeout=${TEST_TIMEOUT_MS}`, ...patterns], {
+    env: { ...process.env, ...environment },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -70,10 +88,17 @@ for (const [title, command] of checks) {
   else totals.failed += 1;
 }
 
-const tests = await runTests(process.argv.slice(2));
-totals.passed += tests.passed;
-totals.failed += tests.failed;
-totals.skipped += tests.skipped;
+function count(tests: Totals): void {
+  for (const key of ["passed", "failed", "skipped"] as const) totals[key] += tests[key];
+}
+
+const patterns = process.argv.slice(2);
+count(await runTests(patterns));
+if (patterns.length === 0) {
+  const floor = packagedClaude(`${import.meta.dir}/../node_modules/claude-code-floor`);
+  say(`\nagain with the oldest supported Claude Code, ${floor.version}:`);
+  count(await runTests(ON_THE_FLOOR, { CLAUDE_CODE_DAEMON_TEST_CLAUDE: floor.path }));
+}
 
 const skipsForbidden = noSkip && totals.skipped > 0;
 if (skipsForbidden) say(`${totals.skipped} skipped, and CLAUDE_CODE_DAEMON_TEST_NO_SKIP forbids skips`);

@@ -119,7 +119,10 @@ function toLines(messages: readonly Message[]): Line[] {
   for (const { role, content } of mergeRoles(messages)) {
     if (role === "assistant") {
       ids.forget();
-      lines.push({ role, content: content.map((block) => encodeBlock(block, ids)) });
+      // What was said after a call stands before it, wherever the CLI would leave it.
+      const calls = content.filter((block) => block.type === "client-call");
+      const said = content.filter((block) => block.type !== "client-call");
+      lines.push({ role, content: [...said, ...calls].map((block) => encodeBlock(block, ids)) });
       continue;
     }
     // Results come first, as the API demands, and every call has one.
