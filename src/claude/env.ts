@@ -79,6 +79,11 @@ export function toEnvironment(options: LaunchOptions, source: EnvironmentSource)
     if (PASSED.has(name) || extra.has(name) || PASSED_PREFIXES.some((prefix) => name.startsWith(prefix)))
       environment[name] = value;
   }
+  // Older CLIs run git and node by name in the workspace: nothing of it may go by those names.
+  if (environment.PATH !== undefined)
+    environment.PATH = environment.PATH.split(":")
+      .filter((entry) => entry.startsWith("/"))
+      .join(":");
   for (const [name, value] of Object.entries(environment)) {
     if (/_BASE_URL$|^ANTHROPIC_BASE_URL/.test(name) && isOwn(value, source.own))
       throw new DaemonError(

@@ -7,7 +7,8 @@ import type { ClaudeFeatures } from "./features.ts";
 export function toApiBlock(block: TextBlock | ImageBlock | DocumentBlock): JsonObject {
   switch (block.type) {
     case "text":
-      return { type: "text", text: block.text };
+      // Half a surrogate pair is no text to the API; older CLIs pass it on.
+      return { type: "text", text: block.text.toWellFormed() };
     case "image":
       return {
         type: "image",

@@ -64,9 +64,10 @@ export function createModelCatalog(deps: ModelCatalogDeps): LearningCatalog {
     return known;
   };
   const resolve = (entries: Map<string, KnownModel>, id: string): KnownModel | undefined => {
-    const direct = entries.get(id);
-    if (direct) return direct;
-    return id.endsWith(":latest") ? entries.get(id.slice(0, -":latest".length)) : undefined;
+    const plain = id.endsWith(":latest") ? id.slice(0, -":latest".length) : id;
+    const direct = entries.get(id) ?? entries.get(plain);
+    if (direct || source?.some((model) => model.resolvedModel !== undefined)) return direct;
+    return unlisted(plain, entries);
   };
 
   return {
@@ -102,6 +103,18 @@ function notFound(id: string, entries: ModelEntry[]): string {
 
 function sameModels(left: readonly CliModel[], right: readonly CliModel[]): boolean {
   return JSON.stringify(left) === JSON.stringify(right);
+}
+
+const FULL_ID = /^claude-(?=.*\d)[a-z0-9][a-z0-9.-]*$/;
+
+/** Older CLIs do not say which full ids there are: they are taken at their word, and the model API knows better. */
+function unlisted(id: string, entries: Map<string, KnownModel>): KnownModel | undefined {
+  const agent = id.startsWith(AGENT_PREFIX);
+  const model = agent ? id.slice(AGENT_PREFIX.length) : id;
+  const standard = entries.get(AGENT);
+  if (!standard || !FULL_ID.test(model)) return undefined;
+  const kind = agent ? "agent" : "chat";
+  return { ...standard, id, kind, displayName: model, launchModel: model, resolvedModel: model, listed: false };
 }
 
 /** `opus[1m]` is a model with a variant of it: a longer context. */

@@ -89,3 +89,16 @@ test("a model that the CLI lists in a variant alone is on offer by its plain nam
   expect(await catalog.get("opus")).toMatchObject({ launchModel: "opus", resolvedModel: "claude-opus-8" });
   expect(await catalog.get("opus[1m]")).toMatchObject({ launchModel: "opus[1m]" });
 });
+
+test("where the CLI names no full ids, they are taken at their word; nothing else is", async () => {
+  const { catalog } = catalogOf();
+  const older = (value: string) => ({ ...model(value, ""), resolvedModel: undefined });
+  catalog.learn({ ...ANSWER, models: [older("default"), older("opus[1m]"), older("haiku")] });
+  expect(await catalog.get("claude-opus-4-7")).toMatchObject({ kind: "chat", launchModel: "claude-opus-4-7" });
+  expect(await catalog.get("claude-code:claude-opus-4-7:latest")).toMatchObject({ kind: "agent" });
+  expect((await catalog.list()).map((entry) => entry.id)).not.toContain("claude-opus-4-7");
+  for (const name of ["gpt-4o", "claude-codes", "sonnet", "claude-4 --x"])
+    expect(await catalog.get(name).catch(() => "unknown")).toBe("unknown");
+  const { catalog: newer } = catalogOf();
+  expect(await newer.get("claude-opus-4-7").catch(() => "unknown")).toBe("unknown");
+});

@@ -104,13 +104,15 @@ export function lastUserBlocks(request: ApiRequest, type: string): JsonObject[] 
 /** What guards a client's text on older CLIs, and prompts them to go on. */
 export const WORD_JOINER = "\u2060";
 
-/** The default: the last text block of the last user message comes back. */
-export const echo: Script = (request) => {
+/** What the user said last: the last text block, without what older CLIs put around it. */
+export function lastWords(request: ApiRequest): string {
   const blocks = lastUserBlocks(request, "text").filter((block) => block.text !== WORD_JOINER);
   const content = lastUserMessage(request)?.content;
-  const last = typeof content === "string" ? content : String(blocks.at(-1)?.text ?? "");
-  return text(`echo: ${last}`);
-};
+  return typeof content === "string" ? content : String(blocks.at(-1)?.text ?? "");
+}
+
+/** The default: the last words come back. */
+export const echo: Script = (request) => text(`echo: ${lastWords(request)}`);
 
 function kindOf(path: string, body: MessagesBody): ApiRequest["kind"] {
   if (path.includes("count_tokens")) return "count";

@@ -18,7 +18,7 @@ import { z } from "zod";
 import { createAnthropicRoutes, createSharedPaths } from "../../../src/api/anthropic/routes.ts";
 import { createOpenAiRoutes } from "../../../src/api/openai/routes.ts";
 import { type Running, startEngine } from "../../sessions/harness.ts";
-import { type ApiRequest, lastUserMessage, textOf } from "../../support/anthropic-api.ts";
+import { type ApiRequest, lastWords } from "../../support/anthropic-api.ts";
 import {
   apiError,
   CUT,
@@ -259,7 +259,7 @@ test("every fault of the model API is the SDK's own typed error", async () => {
     ["refused", DROP, InternalServerError],
     ["cut", text(["Hel", CUT]), APIError],
   ];
-  running.api.always((request) => faults.find(([name]) => name === textOf(lastUserMessage(request)))?.[1] ?? text("?"));
+  running.api.always((request) => faults.find(([name]) => name === lastWords(request))?.[1] ?? text("?"));
   const told = await Promise.all(
     faults.map(async ([name, , type]) => {
       const asked = { ...base, messages: [{ role: "user" as const, content: name }] };

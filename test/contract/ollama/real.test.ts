@@ -6,7 +6,7 @@ import { createOllama } from "ollama-ai-provider-v2";
 import { z } from "zod";
 import { createOllamaRoutes } from "../../../src/api/ollama/routes.ts";
 import { type Running, startEngine } from "../../sessions/harness.ts";
-import { type ApiRequest, lastUserMessage, textOf } from "../../support/anthropic-api.ts";
+import { type ApiRequest, lastWords } from "../../support/anthropic-api.ts";
 import {
   apiError,
   CUT,
@@ -182,7 +182,7 @@ test("every fault of the model API is the client's own error, with its status", 
   ];
   const cut = text(["Hel", CUT]);
   running.api.always((request) => {
-    const asked = textOf(lastUserMessage(request));
+    const asked = lastWords(request);
     return asked === "cut" ? cut : (faults.find(([name]) => name === asked)?.[1] ?? text("?"));
   });
   const ask = async (content: string) => {
