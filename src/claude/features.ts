@@ -19,6 +19,8 @@ interface Feature {
 const FEATURES = {
   /** Prompts the model again after an empty answer. */
   nudgesEmptyAnswers: { since: "2.1.197", without: "lets an empty answer stand" },
+  /** Compacts an agent's conversation that the model API calls too long. */
+  compactsOnRefusal: { since: "2.1.197", without: "does not compact what the model API calls too long" },
   /** `client_composed`: a prompt goes to the model as written. Before it, a constant last block guards the text. */
   clientComposed: { since: "2.1.248", without: "shows the model an invisible mark after prompts with / or @" },
   /** A rule that denies a directory also holds for a mention (`@link`) of a link into it. */

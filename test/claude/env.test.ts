@@ -109,3 +109,15 @@ test("which addresses are ours", () => {
   ])
     expect(isOwn(url, own), url).toBe(false);
 });
+
+test("PATH loses its relative entries: a workspace is no place for programs", () => {
+  const { PATH } = environmentOf(AGENT, { PATH: ".::/usr/bin:bin:../x:/bin" });
+  expect(PATH).toBe("/usr/bin:/bin");
+});
+
+test("a resumed chat has the shortest prompt of the CLI's own after results", () => {
+  const resumed = { ...CHAT, resume: { from: "/x.jsonl" } };
+  expect(environmentOf(resumed, {}).CLAUDE_CODE_RESUME_PROMPT).toBe("\u2060");
+  expect(environmentOf(resumed, {}).CLAUDE_CODE_RESUME_INTERRUPTED_TURN).toBeUndefined();
+  expect(environmentOf({ ...AGENT, resume: { from: "/x.jsonl" } }, {}).CLAUDE_CODE_RESUME_PROMPT).toBeUndefined();
+});
