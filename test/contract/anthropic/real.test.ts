@@ -36,6 +36,7 @@ import {
 } from "../../support/api-reply.ts";
 import { CLAUDE_PATH, createClaudeHome } from "../../support/claude.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
+import { scriptWeather } from "../weather.ts";
 
 // Real processes on a machine that does other things too; nothing waits for it.
 setDefaultTimeout(60_000);
@@ -69,19 +70,6 @@ const lastSent = (): ApiRequest["body"] => {
   if (!body) throw new Error("nothing reached the model API");
   return body;
 };
-
-/** Two parallel calls, then a report of their results as the model API received them. */
-function scriptWeather(): void {
-  const { api } = running;
-  const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
-  const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
-  const report = (request: ApiRequest) => {
-    // In the order in which they came: not every CLI keeps that of the calls.
-    const results = (JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? []).toSorted();
-    return text(results.join(", "));
-  };
-  api.script(message([textBlock("Let me see."), ...calls]), report);
-}
 
 test("an answer, whole and streamed, with deltas as they come and usage", async () => {
   const { api } = running;
@@ -126,7 +114,7 @@ test("thinking comes with its signature to who asked for it, and goes back", asy
 
 for (const stream of [false, true]) {
   test(`the tool runner completes with two parallel calls, ${stream ? "streamed" : "whole"}`, async () => {
-    scriptWeather();
+    scriptWeather(running.api);
     const ran: string[] = [];
     const weather = betaZodTool({
       name: "weather",
@@ -147,9 +135,9 @@ test("@ai-sdk/anthropic: multi-step tools", async () => {
   const model = createAnthropic({ apiKey: "any", baseURL: `${served.url}/v1` })("opus");
   const tools = { weather: tool({ inputSchema: place, execute: async ({ city }) => `${city}: sunny` }) };
   const options = { model, tools, stopWhen: isStepCount(3), maxRetries: 0 };
-  scriptWeather();
+  scriptWeather(running.api);
   expect((await generateText({ ...options, prompt: "weather?" })).text).toBe("Paris: sunny, Rome: sunny");
-  scriptWeather();
+  scriptWeather(running.api);
   expect(await streamText({ ...options, prompt: "the weather?" }).text).toBe("Paris: sunny, Rome: sunny");
 });
 

@@ -20,9 +20,9 @@ import {
   text,
   textBlock,
   thinkingBlock,
-  toolBlock,
 } from "../../support/api-reply.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
+import { scriptWeather } from "../weather.ts";
 
 // Real processes on a machine that does other things too; nothing waits for it.
 setDefaultTimeout(60_000);
@@ -60,19 +60,6 @@ const failureOf = (work: PromiseLike<unknown>) =>
     (thrown: unknown) => thrown,
   );
 
-/** Two parallel calls, then a report of their results as the model API received them. */
-function scriptWeather(): void {
-  const { api } = running;
-  const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
-  const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
-  const report = (request: ApiRequest) => {
-    // In the order in which they came: not every CLI keeps that of the calls.
-    const results = (JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? []).toSorted();
-    return text(results.join(", "));
-  };
-  api.script(message([textBlock("Let me see."), ...calls]), report);
-}
-
 test("an answer, whole and streamed, with thinking, deltas as they come, counts and durations", async () => {
   const { api } = running;
   const gate = createGate();
@@ -91,7 +78,7 @@ test("an answer, whole and streamed, with thinking, deltas as they come, counts 
 });
 
 test("a loop with two calls goes on in the same process", async () => {
-  scriptWeather();
+  scriptWeather(running.api);
   const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object" } } }];
   const history: Message[] = [{ role: "user", content: "weather?" }];
   const { message: first } = await client.chat({ model: "opus", messages: history, tools: tools as never });
@@ -144,9 +131,9 @@ test("ollama-ai-provider-v2: multi-step tools", async () => {
     weather: tool({ inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `${city}: sunny` }),
   };
   const options = { model, tools, stopWhen: isStepCount(3), maxRetries: 0 };
-  scriptWeather();
+  scriptWeather(running.api);
   expect((await generateText({ ...options, prompt: "weather?" })).text).toBe("Paris: sunny, Rome: sunny");
-  scriptWeather();
+  scriptWeather(running.api);
   expect(await streamText({ ...options, prompt: "the weather?" }).text).toBe("Paris: sunny, Rome: sunny");
 });
 

@@ -9,7 +9,6 @@ import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 import { createOpenAiRoutes } from "../../../src/api/openai/routes.ts";
 import { type Running, startEngine } from "../../sessions/harness.ts";
-import type { ApiRequest } from "../../support/anthropic-api.ts";
 import {
   createGate,
   message,
@@ -23,6 +22,7 @@ import {
   toolCall,
 } from "../../support/api-reply.ts";
 import { createDeps, createScriptedRunner, type Served, serve } from "../scripted-runner.ts";
+import { scriptWeather } from "../weather.ts";
 
 // Real processes on a machine that does other things too; nothing waits for it.
 setDefaultTimeout(60_000);
@@ -53,19 +53,6 @@ beforeEach(() => {
 const base = { model: "opus", messages: [{ role: "user" as const, content: "hi" }] };
 const place = z.object({ city: z.string() });
 
-/** Two parallel calls, then a report of their results as the model API received them. */
-function scriptWeather(): void {
-  const { api } = running;
-  const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
-  const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
-  const report = (request: ApiRequest) => {
-    // In the order in which they came: not every CLI keeps that of the calls.
-    const results = (JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? []).toSorted();
-    return text(results.join(", "));
-  };
-  api.script(message([textBlock("Let me see."), ...calls]), report);
-}
-
 test("an answer, whole and streamed, with deltas as they come and usage", async () => {
   const { api } = running;
   const gate = createGate();
@@ -89,7 +76,7 @@ test("an answer, whole and streamed, with deltas as they come and usage", async 
 
 for (const stream of [false, true]) {
   test(`runTools completes with two parallel calls, ${stream ? "streamed" : "whole"}`, async () => {
-    scriptWeather();
+    scriptWeather(running.api);
     const ran: string[] = [];
     const tools = [
       zodFunction({
@@ -121,9 +108,9 @@ for (const [name, model] of [
       weather: tool({ inputSchema: place, execute: async ({ city }) => `${city}: sunny` }),
     };
     const options = { model: model(), tools, stopWhen: isStepCount(3), maxRetries: 0 };
-    scriptWeather();
+    scriptWeather(running.api);
     expect((await generateText({ ...options, prompt: "weather?" })).text).toBe("Paris: sunny, Rome: sunny");
-    scriptWeather();
+    scriptWeather(running.api);
     expect(await streamText({ ...options, prompt: "the weather?" }).text).toBe("Paris: sunny, Rome: sunny");
     running.api.script(text(['{"city":', '"Paris"}']));
     const output = Output.object({ schema: place });
@@ -133,7 +120,7 @@ for (const [name, model] of [
 }
 
 test("@openai/agents runs its loop", async () => {
-  scriptWeather();
+  scriptWeather(running.api);
   const agent = new Agent({
     name: "forecaster",
     model: new OpenAIChatCompletionsModel(client, "opus"),

@@ -13,7 +13,7 @@ import { openSqliteStore } from "../../../src/store/sqlite-store.ts";
 import type { Message } from "../../../src/turn/message.ts";
 import { quietLogger } from "../../claude/harness.ts";
 import { said, startEngine, user } from "../../sessions/harness.ts";
-import type { AnthropicApi, ApiRequest } from "../../support/anthropic-api.ts";
+import type { AnthropicApi } from "../../support/anthropic-api.ts";
 import {
   createGate,
   message,
@@ -23,11 +23,11 @@ import {
   text,
   textBlock,
   thinkingBlock,
-  toolBlock,
 } from "../../support/api-reply.ts";
 import { apiHistory, historyOf, systemOf } from "../../support/history.ts";
 import { createTmpDir } from "../../support/tmp-dir.ts";
 import { createDeps, createScriptedRunner, serve } from "../scripted-runner.ts";
+import { scriptWeather } from "../weather.ts";
 
 const place = z.object({ city: z.string() });
 
@@ -56,15 +56,6 @@ function received(api: AnthropicApi) {
   const request = api.requests.at(-1);
   if (!request) throw new Error("the model API was not asked");
   return { history: historyOf(request), system: systemOf(request), body: request.body };
-}
-
-/** Two parallel calls, then a report of their results as the model API received them. */
-function scriptWeather(api: AnthropicApi): void {
-  const id = () => `toolu_${crypto.randomUUID().slice(0, 8)}`;
-  const calls = ["Paris", "Rome"].map((city) => toolBlock("weather", { city }, { id: id() }));
-  const report = (request: ApiRequest) =>
-    text((JSON.stringify(request.body.messages).match(/(Paris|Rome): sunny/g) ?? []).join(", "));
-  api.script(message([textBlock("Let me see."), ...calls]), report);
 }
 
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
