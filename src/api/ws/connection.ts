@@ -1,8 +1,6 @@
 /**
  * One WebSocket: its own session, what it watches, the requests it may cancel. Frames are carried out in the order in
  * which they came; a turn runs on when the socket goes, so that a page that reloads finds it again.
- *
- * Over 300 lines: one small state machine and its frames.
  */
 import { assertNever, DaemonError, toDaemonError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
@@ -14,10 +12,10 @@ import {
   toFiles,
   toSessionTurn,
 } from "../../sessions/code-request.ts";
-import type { EventFrame, Subscription } from "../../sessions/hub.ts";
+import type { Subscription } from "../../sessions/hub.ts";
 import type { SessionRegistry } from "../../sessions/registry.ts";
 import type { Session } from "../../sessions/session.ts";
-import type { JsonObject } from "../../turn/message.ts";
+import { FrameBudget, Outlet, type Socket } from "./outlet.ts";
 import { parseFrame, toErrorFrame } from "./protocol.ts";
 import type { ClientFrame } from "./schema.ts";
 
@@ -28,16 +26,6 @@ export interface ConnectionDeps {
   log: Logger;
 }
 
-/** What a connection needs of its socket. */
-export interface Socket {
-  /** 0: dropped; -1: queued; else bytes. */
-  send(text: string): number;
-  bufferedBytes(): number;
-  close(code: number, reason: string): void;
-  /** Cuts it without the closing handshake, which one that does not read would never take part in. */
-  terminate(): void;
-}
-
 type Frame<Type extends ClientFrame["type"]> = Extract<ClientFrame, { type: Type }>;
 
 interface Watched {
@@ -46,17 +34,11 @@ interface Watched {
   stopAnswering: (() => void) | undefined;
 }
 
-/** Unsent bytes past which a reader is too slow. A single larger frame passes when nothing else waits. */
-const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 const MAX_SUBSCRIPTIONS = 32;
 /** Frames that wait for the one that is carried out. */
 const MAX_PENDING_FRAMES = 64;
 /** Requests that can be cancelled by their id; older ones by their turn. */
 const MAX_REMEMBERED_REQUESTS = 256;
-/** Frames at once, and a second: a page that sends more is broken. */
-const BURST_FRAMES = 200;
-const FRAMES_PER_SECOND = 100;
-
 export const CLOSE_POLICY = 1008;
 
 export class Connection {
@@ -65,35 +47,36 @@ export class Connection {
   private readonly requests = new Map<string, { session: Session; turnId: string }>();
   private tail: Promise<void> = Promise.resolve();
   private pendingFrames = 0;
-  private waitingForRoom: (() => void)[] = [];
-  private tokens = BURST_FRAMES;
-  private refilledAt = performance.now();
-  private open = true;
+  private readonly budget = new FrameBudget();
+  private readonly outlet: Outlet;
 
   constructor(
     private readonly deps: ConnectionDeps,
-    private readonly socket: Socket,
+    socket: Socket,
     /** False for a program inside a session: an agent must not approve itself. */
     private readonly mayAnswer: boolean,
-  ) {}
+  ) {
+    this.outlet = new Outlet(socket, deps.log);
+  }
 
   /** Takes one text frame. Never throws. */
   receive(text: string): void {
-    if (!this.open || !this.allowed()) return;
+    if (!this.outlet.open || !this.allowed()) return;
     let frame: ClientFrame;
     try {
       frame = parseFrame(text);
     } catch (error) {
-      this.send(toErrorFrame(toDaemonError(error)));
+      this.outlet.send(toErrorFrame(toDaemonError(error)));
       return;
     }
     if (frame.type === "ping") {
-      this.send({ type: "pong", ...(frame.id === undefined ? {} : { id: frame.id }) });
+      this.outlet.send({ type: "pong", ...(frame.id === undefined ? {} : { id: frame.id }) });
       return;
     }
     const requestId = frame.type === "code_request" ? frame.id : undefined;
     if (this.pendingFrames >= MAX_PENDING_FRAMES) {
-      this.send(toErrorFrame(new DaemonError("queue_full", "Too many frames wait. Send them one by one."), requestId));
+      const error = new DaemonError("queue_full", "Too many frames wait. Send them one by one.");
+      this.outlet.send(toErrorFrame(error, requestId));
       return;
     }
     this.pendingFrames++;
@@ -106,35 +89,34 @@ export class Connection {
   }
 
   receiveBinary(): void {
-    if (!this.open || !this.allowed()) return;
-    this.send(toErrorFrame(new DaemonError("invalid_request", "Frames are JSON text; this one was binary.")));
+    if (!this.outlet.open || !this.allowed()) return;
+    this.outlet.send(toErrorFrame(new DaemonError("invalid_request", "Frames are JSON text; this one was binary.")));
   }
 
   tooLarge(maxBytes: number): void {
-    if (!this.open || !this.allowed()) return;
+    if (!this.outlet.open || !this.allowed()) return;
     const message = `The frame is larger than ${maxBytes} bytes. Send less, or name files by their path.`;
-    this.send(toErrorFrame(new DaemonError("payload_too_large", message)));
+    this.outlet.send(toErrorFrame(new DaemonError("payload_too_large", message)));
   }
 
   /** There is room again. */
   drained(): void {
-    for (const resolve of this.waitingForRoom.splice(0)) resolve();
+    this.outlet.drained();
   }
 
   /** The socket is gone. What runs goes on. */
   closed(): void {
-    this.open = false;
+    this.outlet.gone();
     for (const { subscription, stopAnswering } of this.watched.values()) {
       subscription.close();
       stopAnswering?.();
     }
     this.watched.clear();
     this.requests.clear();
-    this.drained();
   }
 
   private async carryOut(frame: Exclude<ClientFrame, Frame<"ping">>): Promise<void> {
-    if (!this.open) return;
+    if (!this.outlet.open) return;
     switch (frame.type) {
       case "code_request":
         return this.codeRequest(frame);
@@ -166,10 +148,10 @@ export class Connection {
     // Before the session is watched or anything runs: a file that cannot be read is this request's error alone.
     const place = { workspace: session.record.workspace, deniedPaths: this.deps.deniedPaths };
     const turn = await toSessionTurn(asked, place, new AbortController().signal);
-    if (!this.open) return;
+    if (!this.outlet.open) return;
     this.watch(session, undefined, frame.permissions === true);
     const { turnId } = session.submit(turn);
-    this.send({
+    this.outlet.send({
       type: "code_accepted",
       session_id: session.id,
       turn_id: turnId,
@@ -216,8 +198,8 @@ export class Connection {
       return;
     }
     const watched = [...this.watched.values()].map(({ session }) => session);
-    const session = watched.find(({ permissions }) => permissions.pending.some((pending) => pending.id === id));
-    const target = session ?? this.own ?? watched[0];
+    const asks = ({ permissions }: Session) => permissions.pending.some((pending) => pending.id === id);
+    const target = watched.find(asks) ?? this.own ?? watched[0];
     if (!target) throw new DaemonError("not_found", "Name the prompt's session_id, or subscribe to it first.");
     target.permissions.answer(id, decision);
   }
@@ -225,10 +207,10 @@ export class Connection {
   private async subscribe(frame: Frame<"subscribe">): Promise<void> {
     if (frame.permissions === true) this.assertMayAnswer();
     const session = await (await this.deps.registry()).require(frame.session_id);
-    if (!this.open) return;
+    if (!this.outlet.open) return;
     // Again with another `after`: the client says where it stands.
     if (frame.after !== undefined) this.release(session.id);
-    this.send({
+    this.outlet.send({
       type: "subscribed",
       session_id: session.id,
       status: session.status,
@@ -245,24 +227,22 @@ export class Connection {
     this.watch(session, frame.after, frame.permissions === true);
   }
 
-  private async unsubscribe(sessionId: string): Promise<void> {
+  private unsubscribe(sessionId: string): void {
     this.release(sessionId);
-    this.send({ type: "unsubscribed", session_id: sessionId });
+    this.outlet.send({ type: "unsubscribed", session_id: sessionId });
   }
 
   private watch(session: Session, after: number | undefined, permissions: boolean): void {
     let watched = this.watched.get(session.id);
     if (!watched) {
       if (this.watched.size >= MAX_SUBSCRIPTIONS) {
-        throw new DaemonError(
-          "queue_full",
-          `One connection can watch ${MAX_SUBSCRIPTIONS} sessions. Unsubscribe first.`,
-        );
+        const message = `One connection can watch ${MAX_SUBSCRIPTIONS} sessions. Unsubscribe first.`;
+        throw new DaemonError("queue_full", message);
       }
       const subscription = session.hub.subscribe(
         {
-          deliver: (event) => this.deliver(event),
-          ready: () => this.room(),
+          deliver: (event) => this.outlet.deliver(event),
+          ready: () => this.outlet.room(),
           dropped: (reason) => this.dropped(session.id, reason),
         },
         after,
@@ -282,39 +262,13 @@ export class Connection {
 
   private dropped(sessionId: string, reason: "slow" | "closed"): void {
     this.release(sessionId);
-    if (reason === "slow") this.tooSlow();
-  }
-
-  private tooSlow(): void {
-    this.deps.log.debug("a WebSocket reads too slowly and is cut");
-    this.open = false;
-    this.socket.terminate();
-  }
-
-  private deliver(event: EventFrame): boolean {
-    if (!this.open) return false;
-    const buffered = this.socket.bufferedBytes();
-    if (buffered > 0 && buffered + event.text.length > MAX_BUFFERED_BYTES) return false;
-    return this.socket.send(event.text) !== 0;
-  }
-
-  private room(): Promise<void> {
-    if (this.socket.bufferedBytes() === 0) return Promise.resolve();
-    return new Promise((resolve) => this.waitingForRoom.push(resolve));
-  }
-
-  private send(frame: JsonObject): void {
-    if (!this.open) return;
-    const text = JSON.stringify(frame);
-    const buffered = this.socket.bufferedBytes();
-    if (buffered > 0 && buffered + text.length > MAX_BUFFERED_BYTES) this.tooSlow();
-    else if (this.socket.send(text) === 0) this.tooSlow();
+    if (reason === "slow") this.outlet.tooSlow();
   }
 
   private fail(thrown: unknown, requestId: string | undefined): void {
     const error = toDaemonError(thrown);
     if (error.code === "internal") this.deps.log.error("a frame failed", { problem: String(error.cause) });
-    this.send(toErrorFrame(error, requestId));
+    this.outlet.send(toErrorFrame(error, requestId));
   }
 
   private remember(requestId: string, session: Session, turnId: string): void {
@@ -323,19 +277,11 @@ export class Connection {
     if (this.requests.size > MAX_REMEMBERED_REQUESTS && oldest !== undefined) this.requests.delete(oldest);
   }
 
-  /** A token bucket: one that floods is told why and closed. */
+  /** One that floods is told why and closed. */
   private allowed(): boolean {
-    const now = performance.now();
-    const refill = ((now - this.refilledAt) / 1000) * FRAMES_PER_SECOND;
-    this.tokens = Math.min(BURST_FRAMES, this.tokens + refill);
-    this.refilledAt = now;
-    if (this.tokens >= 1) {
-      this.tokens--;
-      return true;
-    }
-    this.send(toErrorFrame(new DaemonError("rate_limited", "Too many frames. Reconnect and send fewer.")));
-    this.open = false;
-    this.socket.close(CLOSE_POLICY, "Too many frames.");
+    if (this.budget.take()) return true;
+    this.outlet.send(toErrorFrame(new DaemonError("rate_limited", "Too many frames. Reconnect and send fewer.")));
+    this.outlet.close(CLOSE_POLICY, "Too many frames.");
     return false;
   }
 
