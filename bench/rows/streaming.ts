@@ -95,7 +95,8 @@ export async function slowReader(place: Place, events: number): Promise<Row> {
     await new Conversation(daemon.url, MODEL, `${SYSTEM} ${index}`).turn("Much.", events);
   }
   await daemon.settled();
-  const before = memoryOf(daemon.pid).rssMb;
+  // Without the pages of the binary's file: which of those are mapped says nothing of the reader.
+  const before = memoryOf(daemon.pid).anonymousMb;
   const { hostname, port } = new URL(daemon.url);
   const body = JSON.stringify({
     model: MODEL,
@@ -115,19 +116,19 @@ export async function slowReader(place: Place, events: number): Promise<Row> {
   const seen: number[] = [];
   for (let waited = 0; waited < STALL_MS; waited += LOOK_EVERY_MS) {
     await Bun.sleep(LOOK_EVERY_MS);
-    seen.push(memoryOf(daemon.pid).rssMb);
+    seen.push(memoryOf(daemon.pid).anonymousMb);
   }
   // A turn that ended meanwhile would say that somebody swallowed it.
   const { busy } = (await daemon.health()).processes;
   socket.destroy();
   await daemon.stop();
-  const quarter = seen.slice(0, seen.length >> 2);
-  const growth = Math.max(...seen.slice(-(seen.length >> 1))) - Math.max(...quarter);
+  const quarter = seen.length >> 2;
+  const growth = median(seen.slice(-quarter)) - median(seen.slice(quarter, 2 * quarter));
   const over = Math.max(...seen) - before;
   return {
     what: `memory while a reader of ${events / 1000} k events does not read`,
     target: "flat",
-    measured: `${over.toFixed(1)} MB over the ${before.toFixed(0)} MB before; ${growth.toFixed(1)} MB from the first ${STALL_MS / 4000} s to the last ${STALL_MS / 2000} s${busy === 1 ? "" : " (the turn did not wait)"}`,
+    measured: `${growth.toFixed(1)} MB from the second ${STALL_MS / 4000} s to the last; at most ${over.toFixed(1)} MB over the ${before.toFixed(0)} MB before${busy === 1 ? "" : " (the turn did not wait)"}`,
     verdict: growth <= 1 && over <= 16 && busy === 1 ? "met" : "missed",
   };
 }
