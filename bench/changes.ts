@@ -1,6 +1,6 @@
 /**
- * What files_changed costs on a repository of 100,000 files, as a multiple of `git status` there (target: 1.5, design.md
- * 13), and what a small one costs in milliseconds. Makes its own repositories, and removes them.
+ * What files_changed costs on a repository of 100,000 files, as a multiple of `git status` there (target: 1.5,
+ * docs/performance.md), and what a small one costs in milliseconds. Makes its own repositories, and removes them.
  *
  *     bun bench/changes.ts [files]
  */

@@ -1,5 +1,5 @@
 /**
- * `bun run bench`: the targets of design.md 13, measured side by side in one run and printed as a table. Needs nothing
+ * `bun run bench`: the targets of docs/performance.md, measured side by side in one run and printed as a table. Needs nothing
  * but this repository: the real CLI is its development dependency, the model API a scripted one on loopback.
  *
  *     bun bench/run.ts [--source] [--only=NAME,NAME] [--quick]

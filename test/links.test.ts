@@ -55,6 +55,21 @@ for (const file of files) {
   });
 }
 
+test("every document that a comment in the code names is there", () => {
+  const sources = ["src", "bin", "bench", "test"].flatMap((folder) => [
+    ...new Glob(`${folder}/**/*.{ts,sh}`).scanSync({ cwd: ROOT }),
+  ]);
+  const missing = sources.flatMap((file) =>
+    [...readFileSync(resolve(ROOT, file), "utf8").matchAll(/^\s*(?:\/?\*+|\/\/|#).*$/gm)]
+      .flatMap(([comment]) => [...comment.matchAll(/(?<![\w/.-])(?:docs\/|test\/)?[a-z][a-z-]*\.md\b/g)])
+      .map(([document]) => document)
+      .filter((document) => !existsSync(resolve(ROOT, document)))
+      .map((document) => `${file}: ${document}`),
+  );
+  expect(sources.length).toBeGreaterThan(0);
+  expect(missing).toEqual([]);
+});
+
 test("every page of docs/ is linked from another document", () => {
   const texts = files.map((file) => ({ file, text: readFileSync(resolve(ROOT, file), "utf8") }));
   const isLinked = (page: string) =>

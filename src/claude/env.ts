@@ -1,5 +1,5 @@
 /**
- * The child's environment, pure: an allow-list of the daemon's own (design.md 10), plus constants of ours. Nothing else
+ * The child's environment, pure: an allow-list of the daemon's own environment, plus constants of ours. Nothing else
  * passes: not our variables, not what loads code into a process, not what marks a shell inside another Claude session.
  */
 import { DaemonError } from "../errors.ts";

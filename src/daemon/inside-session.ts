@@ -2,7 +2,7 @@
  * Whether a caller is a program that runs inside one of our sessions: an agent must not approve itself. The peer's socket
  * is found in /proc/net, its holder among the processes that carry our mark.
  *
- * Not found: a process that threw its environment away and left the tree. It is one user, and out of reach (threats.md A2).
+ * Not found: a process that threw its environment away and left the tree. It is one user, and out of reach (docs/security.md).
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { listDescendants, listMarked } from "../claude/descendants.ts";

@@ -1,4 +1,4 @@
-/** What an execution is asked for and what it leaves behind (design.md 8), in no wire format's words. */
+/** What an execution is asked for and what it leaves behind (docs/running-code.md), in no wire format's words. */
 import type { FileChange } from "../turn/changes.ts";
 
 /** Everything a run may use. All of it is enforced, sandboxed or not. */

@@ -1,5 +1,5 @@
 /**
- * Runs code of a client (design.md 8). One run is one process tree with a deadline; whatever ends it, nothing of it is
+ * Runs code of a client. One run is one process tree with a deadline; whatever ends it, nothing of it is
  * left: no process, no file of ours.
  */
 import { DaemonError } from "../errors.ts";

@@ -90,12 +90,12 @@ export interface PermissionContext {
   emit(event: Extract<TurnEvent, { type: "permission-request" | "permission-resolved" }>): void;
 }
 
-/** Decides on a prompt: asks whoever said they answer, or denies at once (design.md 9). Never rejects. */
+/** Decides on a prompt: asks whoever said they answer, or denies at once. Never rejects. */
 export interface PermissionBroker {
   ask(prompt: PermissionPrompt, context: PermissionContext): Promise<PermissionAnswer>;
 }
 
-/** Tells what one turn changed in its workspace (design.md 7). */
+/** Tells what one turn changed in its workspace (docs/files-changed.md). */
 export interface ChangeTracker {
   /**
    * Takes the before-state, once. The prompt need not wait for it, but every tool must: the CLI waits for the PreToolUse
@@ -116,7 +116,7 @@ export interface PartOptions {
   settings: LiveSettings | undefined;
   /** The shown text ends before the first of these. */
   stop: string[];
-  /** False: at most one client call is shown; see design.md 4. */
+  /** False: at most one client call is shown. */
   parallelCalls: boolean;
   /** Fires when the client is gone, or asks for an interrupt: claude's work is ended. */
   signal: AbortSignal;
@@ -153,7 +153,7 @@ export interface TurnInput {
 export interface PartOutcome {
   /**
    * `clean`: the process's memory is the history plus `answer`, nothing else. `paused`: it waits for client results.
-   * `unclean`: alive, but its memory holds lines the client never sent (design.md 3). `gone`: it has exited.
+   * `unclean`: alive, but its memory holds lines the client never sent (docs/conversations.md). `gone`: it has exited.
    */
   state: "clean" | "paused" | "unclean" | "gone";
   /** What the model said in this part, in order: text of one block each, client calls. */

@@ -1,5 +1,5 @@
 /**
- * What of a request's options reaches claude, by kind of model (design.md 5): chat models take them through live
+ * What of a request's options reaches claude, by kind of model (docs/formats.md): chat models take them through live
  * settings of the process; for agents most would hit every inner round, so they are named as ignored.
  *
  * Settings are built here from validated, typed values only: the door they go through could also redirect the API, so no

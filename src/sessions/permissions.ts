@@ -1,5 +1,5 @@
 /**
- * Who decides when Claude asks (design.md 9): those who said that they answer prompts, within a time limit. Where nobody
+ * Who decides when Claude asks (docs/sessions.md): those who said that they answer prompts, within a time limit. Where nobody
  * did, the answer is no at once: a prompt that no one will ever see must not hold a turn.
  *
  * What is remembered is remembered for this session: a suggestion that would write a settings file is turned into one

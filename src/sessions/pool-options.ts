@@ -45,7 +45,7 @@ export const DEFAULT_POOL_OPTIONS: Omit<PoolOptions, "limit" | "memoryLimitBytes
 /** What a process is taken to need until it is measured. */
 export const EXPECTED_MEMORY_BYTES = 140_000_000;
 
-/** At most a quarter of the machine's memory at 250 MB a process, between 4 and 32 (design.md 3). */
+/** At most a quarter of the machine's memory at 250 MB a process, between 4 and 32. */
 export function defaultProcessLimits(totalMemoryBytes: number): Pick<PoolOptions, "limit" | "memoryLimitBytes"> {
   const quarter = totalMemoryBytes / 4;
   const limit = Math.min(32, Math.max(4, Math.floor(quarter / 250_000_000)));

@@ -1,6 +1,6 @@
 import type { JsonObject } from "./message.ts";
 
-/** One file that a turn changed: true of the disk, whatever made the change (design.md 7). */
+/** One file that a turn changed: true of the disk, whatever made the change (docs/files-changed.md). */
 export interface FileChange {
   /** Relative to the workspace, with `/`. */
   path: string;

@@ -1,4 +1,4 @@
-/** What the daemon offers as models (design.md 2), taken from the CLI's own `initialize` answer. */
+/** What the daemon offers as models, taken from the CLI's own `initialize` answer. */
 export interface ModelEntry {
   /** `claude-code`, `claude-code:opus`, `opus`, or a full id. */
   id: string;

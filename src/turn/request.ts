@@ -75,7 +75,7 @@ export interface TurnRequest {
   signal: AbortSignal;
 }
 
-/** What tells a client's automatic retry from a new request (design.md 3). */
+/** What tells a client's automatic retry from a new request (docs/conversations.md). */
 export interface RetryInfo {
   idempotencyKey?: string;
   /** `x-stainless-retry-count`; 0 for a first attempt. */

@@ -1,5 +1,5 @@
 /**
- * Reading `context.files` of a request (threats.md P5, P6): only regular text files within the workspace, bounded, and
+ * Reading `context.files` of a request: only regular text files within the workspace, bounded, and
  * never opened in a way that could hang or follow a link out.
  */
 import { constants } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * Which directories an agent may work in (threats.md P1-P4). Running claude in a directory can run what lies there, so
+ * Which directories an agent may work in (docs/security.md). Running claude in a directory can run what lies there, so
  * the decision is made on real paths, and the real path is what the caller must use from then on.
  */
 import { readlink, realpath, stat } from "node:fs/promises";

@@ -1,5 +1,5 @@
 /**
- * Whether a directory's own hooks, MCP servers and settings may run (threats.md finding 8). In an untrusted workspace
+ * Whether a directory's own hooks, MCP servers and settings may run. In an untrusted workspace
  * agents run with the user's settings alone. Follows the CLI's own rule: within a git repository the record of its root
  * counts and no other; elsewhere the record of the directory or of any above it.
  */

@@ -1,6 +1,6 @@
 /**
- * "The API received exactly this history": both sides brought to one shape. Away goes only what design.md 3 ("What exact
- * allows") permits, each rule with its reason; everything else must be equal.
+ * "The API received exactly this history": both sides brought to one shape. Away goes only what docs/exactness.md permits,
+ * each rule with its reason; everything else must be equal.
  */
 import type { AssistantBlock, JsonObject, Message, UserBlock } from "../../src/turn/message.ts";
 import type { ApiMessage, ApiRequest } from "./anthropic-api.ts";

@@ -1,4 +1,4 @@
-/** Bodies of `/v1/code/execute` (design.md 8). Closed: an unknown field is a 400, because a typo here runs code. */
+/** Bodies of `/v1/code/execute` (docs/running-code.md). Closed: an unknown field is a 400, because a typo here runs code. */
 import { type Static, Type } from "@sinclair/typebox";
 
 const MAX_CODE_CHARS = 4 * 1024 * 1024;

@@ -1,5 +1,5 @@
 /**
- * Bodies and objects of `/v1/code/session` (design.md 5). Closed: an unknown field is a 400, because a typo in a field
+ * Bodies and objects of `/v1/code/session` (docs/sessions.md). Closed: an unknown field is a 400, because a typo in a field
  * that limits an agent must not pass in silence.
  */
 import { type Static, type TSchema, Type } from "@sinclair/typebox";

@@ -99,7 +99,7 @@ export function readExtensions(value: unknown, headers: Headers): ClaudeCodeOpti
   };
 }
 
-/** The `claude_code` object of an answer (design.md 5). Unknown values are absent. */
+/** The `claude_code` object of an answer (docs/formats.md). Unknown values are absent. */
 export function toWireExtension(turn: { turnId: string; sessionId: string | undefined }, end: TurnEnd): JsonObject {
   return {
     ...(turn.sessionId === undefined ? {} : { session_id: turn.sessionId }),

@@ -1,4 +1,4 @@
-/** What tells a client's automatic retry from a new request (design.md 3). */
+/** What tells a client's automatic retry from a new request (docs/conversations.md). */
 import type { RetryInfo } from "../../turn/request.ts";
 
 /** Longer keys are cut: they are only compared. */

@@ -1,5 +1,5 @@
 /**
- * The frames of the WebSocket (design.md 6, docs/websocket.md), published under /docs. Clients' frames are closed: an
+ * The frames of the WebSocket (docs/websocket.md), published under /docs. Clients' frames are closed: an
  * unknown field is answered with an error, because a typo in a field that limits an agent must not pass in silence.
  */
 import { type Static, Type } from "@sinclair/typebox";

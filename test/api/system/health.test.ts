@@ -54,7 +54,7 @@ describe("status", () => {
   });
 });
 
-test("the body is design.md's, with null where nothing is known", () => {
+test("the body is what docs/api.md says, with null where nothing is known", () => {
   expect(renderHealth(claude({ path: undefined, version: undefined, loggedIn: undefined })).body).toEqual({
     status: "ok",
     version: "dev",
