@@ -70,6 +70,17 @@ test("every document that a comment in the code names is there", () => {
   expect(missing).toEqual([]);
 });
 
+test("every file that the map names is there", () => {
+  const map = readFileSync(resolve(ROOT, "docs/architecture.md"), "utf8");
+  const named = [...map.matchAll(/`([\w./-]+\.(?:ts|sh))`/g)].map(([, path = ""]) => path);
+  const known = ["src", "bin", "test", ".ci"].flatMap((folder) => [
+    ...new Glob(`${folder}/**/*.{ts,sh}`).scanSync({ cwd: ROOT, dot: true }),
+  ]);
+  const isThere = (path: string) => existsSync(resolve(ROOT, path)) || known.some((file) => file.endsWith(`/${path}`));
+  expect(named.length).toBeGreaterThan(50);
+  expect(named.filter((path) => !isThere(path))).toEqual([]);
+});
+
 test("every page of docs/ is linked from another document", () => {
   const texts = files.map((file) => ({ file, text: readFileSync(resolve(ROOT, file), "utf8") }));
   const isLinked = (page: string) =>
