@@ -18,7 +18,7 @@ export interface ClaudeLauncher {
   launch(options: LaunchOptions): ClaudeProcess;
   /** Why what stands in claude's place now cannot be used (too old, not claude); whoever launches is told the same. */
   problem(): DaemonError | undefined;
-  /** Takes note of an update that no launch has met yet: one `stat` where there was none. Never rejects. */
+  /** Takes note of an update that no launch has met yet: one `stat` where there was none and no problem. Never rejects. */
   look(): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
       problem = undefined;
       log.info("claude was replaced", { path: claude.path, version: claude.version, before });
     } catch (error) {
-      log.error("claude is gone", { reason: String(error) });
+      log.error("claude cannot be used", { reason: String(error) });
       // Where the file of before still stands (a link was pointed elsewhere), it goes on being used.
       if (followAgain(claude.foundAt ?? claude.path) === claude.path) problem = toDaemonError(error);
     }
@@ -67,7 +67,11 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
     current: () => claude,
     launch: (options) => {
       if (replaced()) void lookAgain();
-      else if (problem) throw problem;
+      else if (problem) {
+        // It may have passed without a change of the file: a busy machine on which it did not answer in time.
+        void lookAgain();
+        throw problem;
+      }
       try {
         return deps.start(options, claude);
       } catch (error) {
@@ -81,7 +85,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
     },
     problem: () => problem,
     look: async () => {
-      if (replaced() || looking) await lookAgain();
+      if (replaced() || looking || problem) await lookAgain();
     },
   };
 }

@@ -112,6 +112,24 @@ test("a version too old in the same file is refused until it is replaced again",
   expect(machine.launcher.problem()).toBeUndefined();
 });
 
+test("a reason that passes without a change of the file is found to have passed, by whoever launches or looks", async () => {
+  await using machine = await createMachine();
+  const fail = async (time: number) => {
+    machine.setTooOld(true);
+    await utimes(machine.directory.join("versions/1"), time, time);
+    await machine.launcher.look();
+    expect(machine.launcher.problem()).toBeDefined();
+    machine.setTooOld(false);
+  };
+  await fail(1);
+  await machine.launcher.look();
+  expect(machine.launch()).toBe("1");
+  await fail(2);
+  expect(machine.launch).toThrow("too old");
+  while (machine.launcher.problem()) await new Promise((resolve) => setImmediate(resolve));
+  expect(machine.launch()).toBe("1");
+});
+
 test("a link that points to a version too old leaves the one of before in use", async () => {
   await using machine = await createMachine();
   machine.setTooOld(true);
