@@ -139,6 +139,7 @@ describe("metrics", () => {
       expect(line).toMatch(/^(# (HELP|TYPE) \w+ .+|\w+(\{(\w+="[^"]*",?)+\})? -?\d+(\.\d+)?)$/);
     }
     expect(text).toContain('claude_code_daemon_processes{state="spare"} 1');
+    expect(text).toContain('claude_code_daemon_evictions_total{reason="memory"} 3');
     expect(text).toContain("claude_code_daemon_up 1");
   });
 });
