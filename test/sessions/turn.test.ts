@@ -108,13 +108,13 @@ test("thinking, usage and the effort asked for", async () => {
   await using running = await startEngine();
   const { api, answer } = running;
   api.script(message([thinkingBlock("hm"), textBlock("so")], { usage: { input_tokens: 11, output_tokens: 3 } }));
-  const result = await answer({ messages: [user("go")], output: { effort: "high" } });
+  const result = await answer({ messages: [user("go")], output: { effort: "low" } });
   expect(result.blocks.map((block) => block.type)).toEqual(["thinking", "text"]);
   expect(result.end.usage).toMatchObject({ inputTokens: 11, outputTokens: 3 });
-  expect(api.requests[0]?.body.output_config).toMatchObject({ effort: "high" });
+  expect(api.requests[0]?.body.output_config).toMatchObject({ effort: "low" });
   // Not beyond its turn.
   await answer({ messages: [user("go"), asHistory(result), user("more")] });
-  expect(api.requests[1]?.body.output_config?.effort).not.toBe("high");
+  expect(api.requests[1]?.body.output_config?.effort).not.toBe("low");
 });
 
 test("a turn that stalls is ended with what it has", async () => {

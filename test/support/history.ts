@@ -76,7 +76,12 @@ export function systemOf(request: ApiRequest): string {
 function isEnvironment(message: ApiMessage): boolean {
   if (message.role !== "system") return false;
   const texts = typeof message.content === "string" ? [message.content] : message.content.map((block) => block.text);
-  return texts.every((text) => typeof text === "string" && text.startsWith("# Environment\n"));
+  return texts.every((text) => typeof text === "string" && (text.startsWith("# Environment\n") || isBudget(text)));
+}
+
+/** What is left of the context, which CLIs of the time say to some models after tool results. */
+function isBudget(text: string): boolean {
+  return !CLAUDE_FEATURES.plainFirstPrompt && /^<total_tokens>[^<]*<\/total_tokens>$/.test(text);
 }
 
 function normalise(message: ApiMessage): HistoryMessage {
