@@ -28,7 +28,7 @@ import type { Engine, EngineStart } from "./engine.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { findClaude } from "./find-claude.ts";
 import { createLoginWatch } from "./login-watch.ts";
-import { createSettingsLogin } from "./settings-login.ts";
+import { createSettingsLogin, requireUsableLogin, type SettingsLogin } from "./settings-login.ts";
 import { claudePlace, createWorkspaces, type Workspaces, workspaceRoots } from "./workspaces.ts";
 
 export interface AssembleDeps {
@@ -117,15 +117,17 @@ function createSessions(deps: AssembleDeps, parts: SessionParts, processes: Proc
   });
 }
 
-function createLauncher(deps: AssembleDeps, found: ClaudeInstallation, start: EngineStart, reaper: Reaper) {
-  const { config, paths, claudeEnvironment, log } = deps;
-  const own = { ports: start.ports, hosts: config.hosts };
-  const settingsLogin = createSettingsLogin({
-    path: join(claudeDirectory(deps), "settings.json"),
-    ownFile: join(paths.stateDirectory, "chat-login.json"),
-    own,
-    log,
-  });
+const ownAddresses = (deps: AssembleDeps, start: EngineStart) => ({ ports: start.ports, hosts: deps.config.hosts });
+
+interface LauncherParts {
+  found: ClaudeInstallation;
+  start: EngineStart;
+  reaper: Reaper;
+  settingsLogin: () => SettingsLogin;
+}
+
+function createLauncher(deps: AssembleDeps, { found, start, reaper, settingsLogin }: LauncherParts) {
+  const { config, claudeEnvironment, log } = deps;
   return createClaudeLauncher(found, {
     find: () => findClaude(deps),
     start: (options, claude) => {
@@ -135,7 +137,7 @@ function createLauncher(deps: AssembleDeps, found: ClaudeInstallation, start: En
         // As for claude itself, its settings win over what it was started with.
         environment: { ...claudeEnvironment, ...login?.environment },
         passEnv: config.claude.passEnv,
-        own,
+        own: ownAddresses(deps, start),
         instanceId: start.instanceId,
         logger: log,
         track: reaper.track,
@@ -163,7 +165,14 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
   const metrics = new MetricsRecorder((costUsd) => usage.add(costUsd));
   const stopPruning = pruneRegularly(store, log);
   const reaper = startReaper({ stateDirectory, marker: { name: MARKER, value: start.instanceId }, log });
-  const launcher = createLauncher(deps, found, start, reaper);
+  const settingsLogin = createSettingsLogin({
+    path: join(claudeDirectory(deps), "settings.json"),
+    ownFile: join(stateDirectory, "chat-login.json"),
+    base: claudeEnvironment,
+    own: ownAddresses(deps, start),
+    log,
+  });
+  const launcher = createLauncher(deps, { found, start, reaper, settingsLogin });
   const roots = workspaceRoots(config, facts, paths);
   const workspaces = createWorkspaces(roots, claudePlace(claudeEnvironment, paths));
   const chatDirectory = realpathSync(paths.chatDirectory);
@@ -171,6 +180,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
   const engine = createEngine(
     {
       launch: launcher.launch,
+      requireChatLogin: () => requireUsableLogin(settingsLogin()),
       claude: launcher.current,
       chatDirectory,
       transcriptDirectory,

@@ -1,18 +1,22 @@
 /**
  * The login of users who have it in claude's own settings: a command (`apiKeyHelper`) or a provider's variables (`env`).
  * Agents read these settings themselves. Chat processes read none, so that nothing of the user's shows in a chat; of the
- * file they are given the login alone: commands by a file of ours, variables as if the daemon had been started with them
- * (`toEnvironment` passes only those). Values of variables go nowhere else: not to disk, argv or logs.
+ * file they are given what leads to the login: commands by a file of ours, variables as if the daemon had been started with
+ * them (`toEnvironment` passes only those). Keys and tokens themselves are not ours to pass on (design.md 1): where the
+ * settings hold one, chats are refused with the remedy rather than sent elsewhere with another login of the user's.
  */
 import { readFileSync, statSync } from "node:fs";
 import { isOwn, type OwnAddresses } from "../claude/env.ts";
 import { writeFileAtomic } from "../config/files.ts";
+import { DaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 
 export interface SettingsLogin {
   /** A settings file with nothing but commands that log in; undefined where there are none. */
   file: string | undefined;
   environment: Readonly<Record<string, string>>;
+  /** A variable of the settings that is a credential and that the daemon's own environment lacks: chats cannot log in. */
+  withheld: string | undefined;
 }
 
 export interface SettingsLoginDeps {
@@ -20,6 +24,8 @@ export interface SettingsLoginDeps {
   path: string;
   /** Where the commands are written, 0600. */
   ownFile: string;
+  /** The daemon's own environment: a credential that claude gets from it need not be in the settings. */
+  base: Readonly<Record<string, string | undefined>>;
   own: OwnAddresses;
   log: Logger;
 }
@@ -27,7 +33,12 @@ export interface SettingsLoginDeps {
 const MAX_BYTES = 1024 * 1024;
 /** Keys of settings whose values are commands that print or renew a login. */
 const COMMANDS = ["apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh"];
-const NONE: SettingsLogin = { file: undefined, environment: {} };
+/** Names of provider variables whose values are credentials themselves; a profile, region or address is none. */
+const CREDENTIAL =
+  /^(ANTHROPIC|AWS|AZURE|GOOGLE|CLOUDSDK|CLAUDE_CODE)_.*(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CUSTOM_HEADERS)/;
+/** Settings of these kinds whose values are none, whatever their names say: durations, and where something is. */
+const NO_CREDENTIAL = /^CLAUDE_CODE_API_KEY_HELPER_TTL_MS$|_(TOKENS|TOKEN_FILE|CLIENT_KEY)$/;
+const NONE: SettingsLogin = { file: undefined, environment: {}, withheld: undefined };
 
 type Fields = Record<string, unknown>;
 
@@ -41,23 +52,26 @@ function readSettings(path: string): Fields {
   return isFields(settings) ? settings : {};
 }
 
-/** Looks at the file again whenever it has changed: a `stat` for each new chat process. The result never throws. */
-export function createSettingsLogin({ path, ownFile, own, log }: SettingsLoginDeps): () => SettingsLogin {
+/** Looks at the file again whenever it has changed: a `stat` for each chat. The result never throws. */
+export function createSettingsLogin(deps: SettingsLoginDeps): () => SettingsLogin {
+  const { path, ownFile, base, own, log } = deps;
   let seen: string | undefined;
   let login = NONE;
 
   const read = (): SettingsLogin => {
     const settings = readSettings(path);
-    const environment = Object.fromEntries(texts(isFields(settings.env) ? settings.env : {}));
-    const pointsHere = Object.entries(environment).some(
-      ([name, value]) => /_BASE_URL$/.test(name) && isOwn(value, own),
-    );
+    const variables = texts(isFields(settings.env) ? settings.env : {});
+    const pointsHere = variables.some(([name, value]) => /_BASE_URL$/.test(name) && isOwn(value, own));
     // This user's `claude` works through the daemon: what is said there is for reaching us, not for logging in.
     if (pointsHere) return NONE;
+    const isCredential = ([name]: [string, string]) => CREDENTIAL.test(name) && !NO_CREDENTIAL.test(name);
+    const withheld = variables.filter(isCredential).find(([name]) => !base[name])?.[0];
+    if (withheld !== undefined) return { ...NONE, withheld };
+    const environment = Object.fromEntries(variables.filter((variable) => !isCredential(variable)));
     const commands = Object.fromEntries(texts(settings).filter(([name]) => COMMANDS.includes(name)));
-    if (Object.keys(commands).length === 0) return { file: undefined, environment };
+    if (Object.keys(commands).length === 0) return { ...NONE, environment };
     writeFileAtomic(ownFile, JSON.stringify(commands));
-    return { file: ownFile, environment };
+    return { ...NONE, file: ownFile, environment };
   };
 
   return () => {
@@ -77,4 +91,15 @@ export function createSettingsLogin({ path, ownFile, own, log }: SettingsLoginDe
     }
     return login;
   };
+}
+
+/** Throws `claude_logged_out` with the remedy where chats cannot use the login of the settings. */
+export function requireUsableLogin({ withheld: name }: SettingsLogin): void {
+  if (name === undefined) return;
+  throw new DaemonError(
+    "claude_logged_out",
+    `claude's login is ${name} in the \`env\` of its settings, which the daemon does not take from there: chat models cannot use it. ` +
+      `Start the daemon with ${name} in its environment (the service: \`claude-code-daemon service install --env ${name}\`), ` +
+      "or use `apiKeyHelper` in the settings. The agent reads them itself and is not affected.",
+  );
 }

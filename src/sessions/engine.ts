@@ -27,6 +27,8 @@ export interface EngineDeps<Sessions extends AgentSessions> {
   fingerprint(launch: LaunchOptions): Promise<string | undefined>;
   /** The sessions that agent conversations are; their processes come from the given source. */
   sessions(processes: ProcessSource, models: LearningCatalog): Sessions;
+  /** Throws while chats cannot be logged in though agents can; asked before each chat. */
+  requireChatLogin?(): void;
   /** Where agent conversations stood; survives a restart. */
   store: Pick<Store, "prefixes" | "flush">;
   /** Shared with the sessions; one of its own where there is none. */
@@ -115,6 +117,7 @@ export function createEngine<Sessions extends AgentSessions>(
     agent,
     forwardSampling: options.forwardSampling,
     metrics,
+    requireChatLogin: () => deps.requireChatLogin?.(),
   });
   return {
     run,

@@ -18,6 +18,8 @@ export interface TurnRunnerDeps {
   /** `[models] sampling = "forward"`. */
   forwardSampling: boolean;
   metrics: MetricsRecorder;
+  /** Throws while chats cannot be logged in. */
+  requireChatLogin: () => void;
 }
 
 /** Full ids of models that refused the API's native structured output; forgotten at a restart. */
@@ -97,6 +99,7 @@ async function begin(
   }
   const model = await deps.models.get(request.model);
   if (model.kind === "agent") return retries.run(request, (shared) => runAgent(shared, model, deps.agent));
+  deps.requireChatLogin();
   return runChatModel(request, model, deps, refusals);
 }
 

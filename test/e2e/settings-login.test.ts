@@ -81,19 +81,38 @@ describe("a login in claude's settings", () => {
     expect(statSync(mine.stateFile).mode & 0o777).toBe(0o600);
   });
 
-  test("by a provider's address and token, which are written nowhere", async () => {
+  test("by a provider's address in the settings and its token in the daemon's environment", async () => {
     await using plain = await ask(undefined);
-    const env = { ANTHROPIC_BASE_URL: "{api}", ANTHROPIC_AUTH_TOKEN: "secret-token", ...PERSONAL_ENV };
+    const env = { ANTHROPIC_BASE_URL: "{api}", ...PERSONAL_ENV };
     await using mine = await ask({ ...PERSONAL, env }, () => ({
       ...noLogin(),
+      ANTHROPIC_AUTH_TOKEN: "token-of-the-daemon",
       // Where claude would go without its settings: nobody is there.
       ANTHROPIC_BASE_URL: "http://127.0.0.1:9",
     }));
-    expect(mine.chat.headers.get("authorization")).toBe("Bearer secret-token");
-    expect(mine.agent.headers.get("authorization")).toBe("Bearer secret-token");
+    expect(mine.chat.headers.get("authorization")).toBe("Bearer token-of-the-daemon");
+    expect(mine.agent.headers.get("authorization")).toBe("Bearer token-of-the-daemon");
     expect(comparable(mine.chat, mine.home)).toBe(comparable(plain.chat, plain.home));
     expect(mine.hookRan).toBe(false);
     expect(existsSync(mine.stateFile)).toBe(false);
-    expect(mine.log()).not.toContain("secret-token");
+  });
+
+  test("by a token in the settings: the agent works, a chat is told what to do and goes nowhere", async () => {
+    await using api = startAnthropicApi();
+    await using home = await createClaudeHome();
+    await mkdir(join(home.path, ".claude"));
+    const env = { ANTHROPIC_BASE_URL: api.url, ANTHROPIC_AUTH_TOKEN: "secret-token" };
+    await Bun.write(join(home.path, ".claude", "settings.json"), JSON.stringify({ env }));
+    await using daemon = await startFromSource({ apiUrl: api.url, home, env: noLogin() });
+    api.always(text("hello"));
+    const turn = (model: string) =>
+      daemon.post("/v1/chat/completions", { model, messages: [{ role: "user", content: "hi" }] });
+    const chat = await turn("sonnet");
+    expect(chat.status).toBe(401);
+    expect(await chat.text()).toContain("service install --env ANTHROPIC_AUTH_TOKEN");
+    expect(api.requests).toHaveLength(0);
+    expect((await turn("claude-code")).status).toBe(200);
+    expect(api.requests.at(-1)?.headers.get("authorization")).toBe("Bearer secret-token");
+    expect(daemon.stderr()).not.toContain("secret-token");
   });
 });
