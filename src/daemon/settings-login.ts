@@ -2,7 +2,7 @@
  * The login of users who have it in claude's own settings: a command (`apiKeyHelper`) or a provider's variables (`env`).
  * Agents read these settings themselves. Chat processes read none, so that nothing of the user's shows in a chat; of the
  * file they are given what leads to the login: commands by a file of ours, variables as if the daemon had been started with
- * them (`toEnvironment` passes only those). Keys and tokens themselves are not ours to pass on (design.md 1): where the
+ * them (`toEnvironment` passes only those). Keys and tokens themselves are not ours to pass on (docs/security.md): where the
  * settings hold one, chats are refused with the remedy rather than sent elsewhere with another login of the user's.
  */
 import { readFileSync, statSync } from "node:fs";
