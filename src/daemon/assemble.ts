@@ -144,6 +144,7 @@ function createLauncher(deps: AssembleDeps, { found, start, reaper, settingsLogi
         untrack: reaper.untrack,
       });
     },
+    now: () => performance.now(),
     log,
   });
 }

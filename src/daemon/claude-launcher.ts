@@ -10,8 +10,13 @@ export interface LauncherDeps {
   find(): Promise<ClaudeInstallation>;
   /** Throws `claude_missing` where the file is gone. */
   start(options: LaunchOptions, claude: ClaudeInstallation): ClaudeProcess;
+  /** Monotonic milliseconds. */
+  now(): number;
   log: Logger;
 }
+
+/** Between two looks at a claude that could not be used and whose file is the same: each runs it once. */
+const LOOK_INTERVAL_MS = 2_000;
 
 export interface ClaudeLauncher {
   current(): ClaudeInstallation;
@@ -38,13 +43,19 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
   let known = identify(found);
   let problem: DaemonError | undefined;
   let looking: Promise<void> | undefined;
+  let lookedAt = 0;
   const lookAgain = () => {
     looking ??= find().finally(() => {
       looking = undefined;
     });
     return looking;
   };
+  /** It may have passed without a change of the file: a busy machine on which it did not answer in time. */
+  const lookWhetherPassed = async () => {
+    if (looking || deps.now() - lookedAt >= LOOK_INTERVAL_MS) await lookAgain();
+  };
   const find = async () => {
+    lookedAt = deps.now();
     try {
       const before = claude.version;
       claude = await deps.find();
@@ -68,8 +79,7 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
     launch: (options) => {
       if (replaced()) void lookAgain();
       else if (problem) {
-        // It may have passed without a change of the file: a busy machine on which it did not answer in time.
-        void lookAgain();
+        void lookWhetherPassed();
         throw problem;
       }
       try {
@@ -85,7 +95,8 @@ export function createClaudeLauncher(found: ClaudeInstallation, deps: LauncherDe
     },
     problem: () => problem,
     look: async () => {
-      if (replaced() || looking || problem) await lookAgain();
+      if (replaced() || looking) await lookAgain();
+      else if (problem) await lookWhetherPassed();
     },
   };
 }

@@ -32,6 +32,7 @@ async function createMachine() {
   await update("1");
   let searches = 0;
   let tooOld = false;
+  let now = 0;
   const launcher = createClaudeLauncher(await find(), {
     find: async () => {
       searches += 1;
@@ -42,6 +43,7 @@ async function createMachine() {
       if (!existsSync(path)) throw new DaemonError("claude_missing", "gone");
       return { started: path.slice(path.lastIndexOf("/") + 1) } as unknown as ClaudeProcess;
     },
+    now: () => now,
     log: createLogger({ level: "error", timestamps: false, write: () => undefined }),
   });
   return {
@@ -49,6 +51,9 @@ async function createMachine() {
     update,
     put,
     searches: () => searches,
+    pass: (ms: number) => {
+      now += ms;
+    },
     launcher,
     /** What is found from now on is below the floor, or is not. */
     setTooOld: (value: boolean) => {
@@ -122,12 +127,29 @@ test("a reason that passes without a change of the file is found to have passed,
     machine.setTooOld(false);
   };
   await fail(1);
+  machine.pass(2_000);
   await machine.launcher.look();
   expect(machine.launch()).toBe("1");
   await fail(2);
+  machine.pass(2_000);
   expect(machine.launch).toThrow("too old");
   while (machine.launcher.problem()) await new Promise((resolve) => setImmediate(resolve));
   expect(machine.launch()).toBe("1");
+});
+
+test("however many ask for a claude that cannot be used, it is run once in two seconds", async () => {
+  await using machine = await createMachine();
+  machine.setTooOld(true);
+  await utimes(machine.directory.join("versions/1"), 1, 1);
+  await machine.launcher.look();
+  for (let index = 0; index < 20; index++) {
+    expect(machine.launch).toThrow("too old");
+    await machine.launcher.look();
+  }
+  expect(machine.searches()).toBe(1);
+  machine.pass(2_000);
+  for (let index = 0; index < 20; index++) await machine.launcher.look();
+  expect(machine.searches()).toBe(2);
 });
 
 test("a link that points to a version too old leaves the one of before in use", async () => {
