@@ -250,6 +250,7 @@ export async function assembleEngine(deps: AssembleDeps, start: EngineStart): Pr
       stopPruning();
       await engine.sessions.close();
       await engine.close();
+      usage.write();
       await store.close();
       await reaper.close();
     },

@@ -96,8 +96,8 @@ export interface Store {
   };
   /** Finished turns by local calendar day (`2026-01-31`). */
   readonly usage: {
-    /** One more turn. */
-    add(day: string, costUsd: number): void;
+    /** Turns in addition to those of this day that are there. */
+    add(more: { date: string; turns: number; costUsd: number }): void;
     of(day: string): Promise<{ turns: number; costUsd: number }>;
   };
   /** Settles when everything written so far is on its way to the disk (safe from `kill -9`, not from a power cut). */

@@ -10,8 +10,8 @@ export const USAGE_TABLE =
   "CREATE TABLE IF NOT EXISTS usage (day TEXT PRIMARY KEY, turns INTEGER NOT NULL, cost_usd REAL NOT NULL) WITHOUT ROWID";
 
 const SQL = {
-  add: `INSERT INTO usage (day, turns, cost_usd) VALUES (?1, 1, ?2)
-    ON CONFLICT (day) DO UPDATE SET turns = turns + 1, cost_usd = cost_usd + ?2`,
+  add: `INSERT INTO usage (day, turns, cost_usd) VALUES (?1, ?2, ?3)
+    ON CONFLICT (day) DO UPDATE SET turns = turns + ?2, cost_usd = cost_usd + ?3`,
   get: "SELECT turns, cost_usd FROM usage WHERE day = ?1",
   prune: "DELETE FROM usage WHERE day < (SELECT day FROM usage ORDER BY day DESC LIMIT 1 OFFSET ?1)",
 } as const;
@@ -23,7 +23,7 @@ interface UsageDeps {
 
 export function createUsage({ write, readOne }: UsageDeps): Store["usage"] & { prune(): void } {
   return {
-    add: (day, costUsd) => write(SQL.add, day, costUsd),
+    add: ({ date, turns, costUsd }) => write(SQL.add, date, turns, costUsd),
     of: async (day) => {
       const row = readOne(SQL.get, day);
       return { turns: Number(row?.turns ?? 0), costUsd: Number(row?.cost_usd ?? 0) };

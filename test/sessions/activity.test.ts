@@ -20,6 +20,7 @@ test("today's turns and their cost survive a restart, and a new day begins with 
   usage.add(0.25);
   usage.add(undefined);
   expect(usage.current()).toEqual({ date: "2026-01-31", turns: 2, costUsd: 0.25 });
+  usage.write();
   await first.close();
 
   const second = openSqliteStore({ path, log });
@@ -43,7 +44,7 @@ test("a file of an older daemon gets the table, and an older daemon opens ours: 
   older.run("DROP TABLE usage");
   older.close();
   const store = openSqliteStore({ path, log });
-  store.usage.add("2026-01-31", 1);
+  store.usage.add({ date: "2026-01-31", turns: 1, costUsd: 1 });
   expect(await store.usage.of("2026-01-31")).toEqual({ turns: 1, costUsd: 1 });
   await store.close();
   const after = new Database(path);
@@ -83,7 +84,7 @@ test("a bounded number of days is kept", async () => {
   const store = openSqliteStore({ path: ":memory:", log });
   const start = new Date(2024, 0, 1).getTime();
   const day = (index: number) => dayOf(start + index * 86_400_000 + 43_200_000);
-  for (let index = 0; index < 410; index++) store.usage.add(day(index), 1);
+  for (let index = 0; index < 410; index++) store.usage.add({ date: day(index), turns: 1, costUsd: 1 });
   await store.prune();
   expect((await store.usage.of(day(9))).turns).toBe(0);
   expect((await store.usage.of(day(10))).turns).toBe(1);
