@@ -8,7 +8,8 @@ printf '127.0.0.1 localhost machine\n' >/etc/hosts
 cp /shared/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 
 useradd --create-home --shell /bin/bash alice
-mkdir -p -m 700 /root/.ssh
+mkdir -p /root/.ssh
+chmod 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 install -d -o alice -g alice -m 700 /home/alice/.ssh
 install -o alice -g alice -m 600 /root/.ssh/id_ed25519.pub /home/alice/.ssh/authorized_keys
