@@ -37,7 +37,7 @@ export async function installVersion(name: string): Promise<MatrixVersion> {
   if ((await pinnedVersions()).includes(wanted)) {
     const directory = join(MATRIX, "node_modules", `claude-code-${wanted}`);
     if (!existsSync(directory)) await run(["install", "--frozen-lockfile"], MATRIX);
-    return { ...packagedClaude(directory), pinned: true };
+    return { ...exactly(wanted, directory), pinned: true };
   }
   const place = join(CACHE, wanted);
   const directory = join(place, "node_modules", PACKAGE);
@@ -46,7 +46,14 @@ export async function installVersion(name: string): Promise<MatrixVersion> {
     await Bun.write(join(place, "package.json"), JSON.stringify({ private: true }));
     await run(["add", "--exact", `${PACKAGE}@${wanted}`], place);
   }
-  return { ...packagedClaude(directory), pinned: false };
+  return { ...exactly(wanted, directory), pinned: false };
+}
+
+/** Another version's results under this one's name would be worse than none. */
+function exactly(wanted: string, directory: string): PackagedClaude {
+  const claude = packagedClaude(directory);
+  if (claude.version !== wanted) throw new Error(`${directory} leads to Claude Code ${claude.version}, not ${wanted}`);
+  return claude;
 }
 
 async function latest(): Promise<string> {

@@ -1,5 +1,5 @@
 /** Where npm's packages of Claude Code keep the executable: one package a platform, chosen by the installer. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export interface PackagedClaude {
@@ -15,15 +15,15 @@ export interface PackagedClaude {
  */
 export function packagedClaude(directory: string): PackagedClaude {
   const platform = `@anthropic-ai/claude-code-${process.platform}-${process.arch}`;
-  for (const name of [platform, `${platform}-musl`]) {
-    let manifest: string;
-    try {
-      manifest = Bun.resolveSync(`${name}/package.json`, directory);
-    } catch {
-      continue;
+  // Not by `Bun.resolveSync`: it remembers directories that were missing before an install, and goes on to another version.
+  for (let at = existsSync(directory) ? realpathSync(directory) : directory; ; at = dirname(at)) {
+    for (const name of [platform, `${platform}-musl`]) {
+      const manifest = join(at, "node_modules", name, "package.json");
+      if (!existsSync(manifest)) continue;
+      const { version }: { version: string } = JSON.parse(readFileSync(manifest, "utf8"));
+      return { path: join(dirname(manifest), "claude"), version };
     }
-    const { version }: { version: string } = JSON.parse(readFileSync(manifest, "utf8"));
-    return { path: join(dirname(manifest), "claude"), version };
+    if (at === dirname(at)) break;
   }
   throw new Error(`no executable of Claude Code for this platform beside ${directory}: run \`bun install\` there`);
 }
