@@ -38,6 +38,9 @@ const CREDENTIAL =
   /^(ANTHROPIC|AWS|AZURE|GOOGLE|CLOUDSDK|CLAUDE_CODE)_.*(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CUSTOM_HEADERS)/;
 /** Settings of these kinds whose values are none, whatever their names say: durations, and where something is. */
 const NO_CREDENTIAL = /^CLAUDE_CODE_API_KEY_HELPER_TTL_MS$|_(TOKENS|TOKEN_FILE|CLIENT_KEY)$/;
+/** Of a cloud, not of claude: a login only where claude goes through a cloud, else for the user's own tools. */
+const OF_A_CLOUD = /^(AWS|AZURE|GOOGLE|CLOUDSDK)_/;
+const THROUGH_A_CLOUD = /^CLAUDE_CODE_USE_/;
 const NONE: SettingsLogin = { file: undefined, environment: {}, withheld: undefined };
 
 type Fields = Record<string, unknown>;
@@ -65,7 +68,11 @@ export function createSettingsLogin(deps: SettingsLoginDeps): () => SettingsLogi
     // This user's `claude` works through the daemon: what is said there is for reaching us, not for logging in.
     if (pointsHere) return NONE;
     const isCredential = ([name]: [string, string]) => CREDENTIAL.test(name) && !NO_CREDENTIAL.test(name);
-    const withheld = variables.filter(isCredential).find(([name]) => !base[name])?.[0];
+    const throughCloud = [...variables, ...Object.entries(base)].some(
+      ([name, value]) => value && THROUGH_A_CLOUD.test(name),
+    );
+    const isNeeded = ([name]: [string, string]) => !base[name] && (throughCloud || !OF_A_CLOUD.test(name));
+    const withheld = variables.filter(isCredential).find(isNeeded)?.[0];
     if (withheld !== undefined) return { ...NONE, withheld };
     const environment = Object.fromEntries(variables.filter((variable) => !isCredential(variable)));
     const commands = Object.fromEntries(texts(settings).filter(([name]) => COMMANDS.includes(name)));

@@ -37,12 +37,23 @@ test.each([
   await using at = await place();
   await at.write({
     apiKeyHelper: "one",
-    env: { ANTHROPIC_BASE_URL: "https://gateway.example", [name]: "secret-value" },
+    env: { CLAUDE_CODE_USE_BEDROCK: "1", [name]: "secret-value" },
   });
   expect(at.login()).toEqual({ ...NONE, withheld: name });
   expect(() => requireUsableLogin(at.login())).toThrow(`--env ${name}`);
   expect(existsSync(at.ownFile)).toBe(false);
   expect(JSON.stringify([at.login(), at.lines])).not.toContain("secret-value");
+});
+
+test("a cloud's key is for the user's own tools where claude does not go through a cloud: not passed, and no hindrance", async () => {
+  await using at = await place();
+  await at.write({
+    env: { AWS_SECRET_ACCESS_KEY: "secret-value", GOOGLE_API_KEY: "secret-value", AWS_REGION: "eu-1" },
+  });
+  expect(at.login()).toEqual({ ...NONE, environment: { AWS_REGION: "eu-1" } });
+  expect(() => requireUsableLogin(at.login())).not.toThrow();
+  await at.write({ env: { ANTHROPIC_AUTH_TOKEN: "secret-value" } });
+  expect(at.login().withheld).toBe("ANTHROPIC_AUTH_TOKEN");
 });
 
 test("a credential that the daemon was started with need not come from the settings: the rest of them counts", async () => {
