@@ -39,7 +39,7 @@ const sections: Record<string, (place: Place) => Promise<Row[]>> = {
     oneShotMs = result.oneShotMs;
     return result.rows;
   },
-  turns: async (place) => turns(place, quick ? 2 : 5, quick ? 23 : 53, await oneShotTime(place)),
+  turns: async (place) => turns(place, quick ? 3 : 12, quick ? 15 : 27, await oneShotTime(place)),
   streaming: async (place) => [
     await streaming(place, quick ? 10_000 : 30_000, quick ? 3 : 5),
     await slowReader(place, 100_000),

@@ -50,6 +50,16 @@ export function createDaemonLogger(context: CliContext, level: LogLevel): Logger
   return createLogger({ level, timestamps, priorities, write: (line) => context.stderr.write(line) });
 }
 
+/** Not before it listens, and never a reason to fail: without it all works, a millisecond later. */
+async function hurryEventLoop(log: Logger): Promise<void> {
+  try {
+    const { askForShortSlices } = await import("../daemon/scheduling.ts");
+    log.debug("asked the kernel for short slices", { granted: askForShortSlices() });
+  } catch (error) {
+    log.debug("the kernel cannot be asked for short slices", { reason: String(error) });
+  }
+}
+
 /** Resolves with the exit code once the daemon is down. Throws what prevents it from listening. */
 export async function runDaemon(context: CliContext, options: RunOptions): Promise<number> {
   const { loaded, paths } = options;
@@ -86,6 +96,7 @@ export async function runDaemon(context: CliContext, options: RunOptions): Promi
     exit: (code) => process.exit(code),
   });
   announce(context, options, daemon);
+  void hurryEventLoop(log);
   daemon.ready.catch(async (thrown: unknown) => {
     const error = toDaemonError(thrown);
     await reportFailure(context, error);
