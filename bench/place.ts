@@ -2,7 +2,7 @@
  * Where a benchmark runs: the scripted API, isolated homes, daemons, bare processes and one-shot `claude -p`. All that it
  * starts ends with it, and nothing of the caller's environment but PATH reaches any of it.
  */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toArgs } from "../src/claude/args.ts";
@@ -39,9 +39,16 @@ export interface Place extends AsyncDisposable {
   command: readonly string[];
   /** A fresh directory. */
   directory(name: string): string;
-  startDaemon(options?: { home?: string; env?: Record<string, string>; warm?: boolean }): Promise<Daemon>;
+  startDaemon(options?: {
+    home?: string;
+    env?: Record<string, string>;
+    warm?: boolean;
+    claude?: string;
+  }): Promise<Daemon>;
   /** A bare process, launched as the daemon launches its own. Booted, not initialized. */
-  startBare(launch?: Partial<LaunchOptions>): Promise<Bare>;
+  startBare(launch?: Partial<LaunchOptions>, claude?: string): Promise<Bare>;
+  /** A `claude` whose turns all take the same time (steady-claude.ts). */
+  steadyClaude: string;
   /** One `claude -p` with the flags that a chat process has. */
   oneShot(prompt: string): Promise<OneShot>;
 }
@@ -106,8 +113,8 @@ export async function createPlace(options: { source: boolean }): Promise<Place> 
   }
 
   /** The same environment and flags as the daemon's own processes. */
-  const launchOf = (launch: LaunchOptions) => ({
-    argv: [CLAUDE, ...toArgs(launch, features)],
+  const launchOf = (launch: LaunchOptions, claude = CLAUDE) => ({
+    argv: [claude, ...toArgs(launch, features)],
     cwd: launch.cwd,
     env: toEnvironment(launch, {
       base: environment(bareHome),
@@ -118,11 +125,16 @@ export async function createPlace(options: { source: boolean }): Promise<Place> 
     }),
   });
 
-  async function startDaemon({ home = directory("daemon"), env = {}, warm = true } = {}): Promise<Daemon> {
+  const steadyClaude = join(root, "steady-claude");
+  const script = join(import.meta.dir, "steady-claude.ts");
+  writeFileSync(steadyClaude, `#!/bin/sh\nexec "${process.execPath}" "${script}" "$@"\n`, { mode: 0o755 });
+
+  async function startDaemon(options: Parameters<Place["startDaemon"]>[0] = {}): Promise<Daemon> {
+    const { home = directory("daemon"), env = {}, warm = true, claude = CLAUDE } = options;
     const work = join(home, "work");
     mkdirSync(work, { recursive: true });
     const start = performance.now();
-    const child = Bun.spawn([...command, "start", "--json", "--port=0", `--claude=${CLAUDE}`, "--log-level=error"], {
+    const child = Bun.spawn([...command, "start", "--json", "--port=0", `--claude=${claude}`, "--log-level=error"], {
       cwd: work,
       env: { ...environment(home), ...env },
       stdin: "ignore",
@@ -159,8 +171,9 @@ export async function createPlace(options: { source: boolean }): Promise<Place> 
     command,
     directory,
     startDaemon,
-    startBare: async (launch = {}) => {
-      const bare = startBare(launchOf({ ...chat, ...launch }));
+    steadyClaude,
+    startBare: async (launch = {}, claude = CLAUDE) => {
+      const bare = startBare(launchOf({ ...chat, ...launch }, claude));
       ends.push(bare.end);
       await bare.booted();
       await quiet(() => [bare.pid]);

@@ -8,9 +8,9 @@ import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { createPlace, type Place } from "./place.ts";
 import { changes } from "./rows/changes.ts";
-import { afterStop, burst, firstTokens, turns } from "./rows/first-token.ts";
+import { afterStop, burst, firstTokens, steadyTurns, turns } from "./rows/first-token.ts";
 import { idle, start } from "./rows/idle.ts";
-import { fullStore } from "./rows/store.ts";
+import { fullStore, makeStores } from "./rows/store.ts";
 import { slowReader, streaming } from "./rows/streaming.ts";
 import { type Row, renderTable } from "./statistics.ts";
 
@@ -39,7 +39,10 @@ const sections: Record<string, (place: Place) => Promise<Row[]>> = {
     oneShotMs = result.oneShotMs;
     return result.rows;
   },
-  turns: async (place) => turns(place, quick ? 3 : 12, quick ? 15 : 27, await oneShotTime(place)),
+  turns: async (place) => [
+    ...(await turns(place, quick ? 3 : 16, quick ? 15 : 23, await oneShotTime(place))),
+    await steadyTurns(place, 3, quick ? 53 : 203),
+  ],
   streaming: async (place) => [
     await streaming(place, quick ? 10_000 : 30_000, quick ? 3 : 5),
     await slowReader(place, 100_000),
@@ -49,7 +52,13 @@ const sections: Record<string, (place: Place) => Promise<Row[]>> = {
   idle: async (place) => idle(place, quick ? 10_000 : 20_000),
   start: async (place) => [await start(place, quick ? 8 : 20)],
   changes: async () => [await changes(quick ? 10_000 : 100_000)],
-  store: async (place) => fullStore(place, quick ? 16 : 48),
+  store: async (place) => {
+    const homes = makeStores(place);
+    return [
+      await fullStore(place, await homes, quick ? 16 : 96),
+      await fullStore(place, await homes, 96, place.steadyClaude),
+    ];
+  },
 };
 
 const wanted = values.only?.split(",") ?? Object.keys(sections);

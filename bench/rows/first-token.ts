@@ -85,14 +85,21 @@ const unexpected = (what: string, count: number): Row => ({
   verdict: "missed",
 });
 
+interface TurnTimes {
+  first: { daemon: number[]; bare: number[] };
+  total: { daemon: number[]; bare: number[] };
+  /** Requests that found no process. */
+  misses: number;
+}
+
 /** Turns of conversations that go on, alternating between the daemon and a bare process. */
-export async function turns(place: Place, conversations: number, each: number, oneShotMs: number): Promise<Row[]> {
-  const daemon = await place.startDaemon();
+async function turnTimes(place: Place, conversations: number, each: number, claude?: string): Promise<TurnTimes> {
+  const daemon = await place.startDaemon(claude === undefined ? {} : { claude });
   const first = { daemon: [] as number[], bare: [] as number[] };
   const total = { daemon: [] as number[], bare: [] as number[] };
   for (let index = 0; index < conversations; index++) {
     const conversation = new Conversation(daemon.url, MODEL, `You are a helper. Number ${index}.`);
-    const bare = await place.startBare({ model: MODEL });
+    const bare = await place.startBare({ model: MODEL }, claude);
     await bare.initialize(`You are a helper. Number ${index}.`);
     await conversation.turn("Begin.");
     await bare.turn("Begin.");
@@ -113,10 +120,28 @@ export async function turns(place: Place, conversations: number, each: number, o
   }
   const { misses } = (await daemon.health()).pool;
   await daemon.stop();
+  return { first, total, misses };
+}
+
+/** What a turn of the daemon took longer than one of the bare process: of the medians, and of the p99. */
+function added({ total }: TurnTimes): { typicalMs: number; lateMs: number; text: string } {
+  const typicalMs = median(total.daemon) - median(total.bare);
+  const lateMs = quantile(total.daemon, 0.99) - quantile(total.bare, 0.99);
+  const count = total.daemon.length;
+  return {
+    typicalMs,
+    lateMs,
+    text: `${typicalMs.toFixed(2)} ms median, ${lateMs.toFixed(2)} ms p99 (${count} turns each)`,
+  };
+}
+
+/** Many conversations rather than long ones: one claude is faster or slower than the next for all its life. */
+export async function turns(place: Place, conversations: number, each: number, oneShotMs: number): Promise<Row[]> {
+  const real = await turnTimes(place, conversations, each);
+  const { first, misses } = real;
   const ratio = median(first.daemon) / oneShotMs;
   const overBare = median(first.daemon) / median(first.bare);
-  const added = median(total.daemon) - median(total.bare);
-  const addedLate = quantile(total.daemon, 0.99) - quantile(total.bare, 0.99);
+  const { typicalMs, text } = added(real);
   const rows: Row[] = [
     {
       what: "first token, conversation continued by a stateless client",
@@ -126,13 +151,26 @@ export async function turns(place: Place, conversations: number, each: number, o
     },
     {
       what: "what the daemon adds to a turn",
-      target: "≤ 2 ms median, ≤ 5 ms p99",
-      measured: `${added.toFixed(2)} ms median, ${addedLate.toFixed(2)} ms p99 (${total.daemon.length} turns each)`,
-      verdict: added <= 2 && addedLate <= 5 ? "met" : "missed",
+      target: "≤ 2 ms median (p99: next row)",
+      measured: text,
+      verdict: atMost(typicalMs, 2),
     },
   ];
   if (misses > 1) rows.push(unexpected("conversations that lost their process", misses - 1));
   return rows;
+}
+
+/** The same with a claude of constant pace: there the late turns are the daemon's own. */
+export async function steadyTurns(place: Place, conversations: number, each: number): Promise<Row> {
+  const times = await turnTimes(place, conversations, each, place.steadyClaude);
+  const { typicalMs, lateMs, text } = added(times);
+  const firstMs = median(times.first.daemon) - median(times.first.bare);
+  return {
+    what: "… beside a claude of constant pace",
+    target: "≤ 2 ms median, ≤ 5 ms p99",
+    measured: `${text}; ${firstMs.toFixed(2)} ms to the first token`,
+    verdict: typicalMs <= 2 && lateMs <= 5 ? "met" : "missed",
+  };
 }
 
 async function stopped(daemon: Daemon): Promise<void> {
