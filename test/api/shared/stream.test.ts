@@ -65,7 +65,8 @@ describe("a reader that does not read", () => {
     await reader?.read();
     await settle();
     expect(pulled).toBeGreaterThan(66);
-    expect(pulled).toBeLessThan(66 * 3);
+    // What was read, what Bun holds ready for the next read, and what waits behind it.
+    expect(pulled).toBeLessThanOrEqual(66 * 3);
     const ended = runner.nextEnd();
     await reader?.cancel();
     expect((await ended).signal.aborted).toBe(true);
