@@ -127,7 +127,11 @@ export async function createPlace(options: { source: boolean }): Promise<Place> 
 
   const steadyClaude = join(root, "steady-claude");
   const script = join(import.meta.dir, "steady-claude.ts");
-  writeFileSync(steadyClaude, `#!/bin/sh\nexec "${process.execPath}" "${script}" "$@"\n`, { mode: 0o755 });
+  writeFileSync(
+    steadyClaude,
+    `#!/bin/sh\nexec "${process.execPath}" --no-env-file --config=/dev/null "${script}" "$@"\n`,
+    { mode: 0o755 },
+  );
 
   async function startDaemon(options: Parameters<Place["startDaemon"]>[0] = {}): Promise<Daemon> {
     const { home = directory("daemon"), env = {}, warm = true, claude = CLAUDE } = options;

@@ -1,10 +1,8 @@
 /**
- * In place of `claude` for one purpose: a turn that takes the same time every time. The real one's turns of one
- * conversation lie 15 ms apart, and one process is 5 to 10 % faster than the next, so a difference of one millisecond or a p99
- * drowns in it. This one speaks the same lines in the same order at the real one's pace (2.1.330, medians), keeps a core
- * busy and its caches full meanwhile, and answers nothing else: what the daemon adds to it is the daemon's own.
- *
- *     claude = sh -c 'exec bun bench/steady-claude.ts "$@"'
+ * In place of `claude` for one purpose: turns that are all the same work (place.ts makes a program of it). The real one's
+ * turns of one conversation lie 15 ms apart, and one process is 5 to 10 % faster than the next, so a difference of one
+ * millisecond or a p99 drowns in it. This one speaks the same lines in the same order, about at the real one's pace, and
+ * works meanwhile in one thread, all over the caches; what it loses of its core to the daemon shows in its turns.
  */
 import { writeSync } from "node:fs";
 import type { JsonObject } from "../src/turn/message.ts";
@@ -26,15 +24,15 @@ const memory = new Uint8Array(WORKING_SET_BYTES);
 let position = 1;
 let turns = 0;
 
-/** Uses the processor, at addresses all over the working set. */
+/** Steps that take about a millisecond: a number of them, not a time, so that what takes the processor away is seen. */
+const STEPS_PER_MS = 60_000;
+
+/** As much work as about so many milliseconds hold, at addresses all over the working set. */
 function work(ms: number): void {
-  const until = performance.now() + ms;
-  while (performance.now() < until) {
-    for (let step = 0; step < 2000; step++) {
-      position = (Math.imul(position, 1_103_515_245) + 12_345) & 0x7fffffff;
-      const at = position % WORKING_SET_BYTES;
-      memory[at] = (memory[at] ?? 0) + 1;
-    }
+  for (let step = Math.round(ms * STEPS_PER_MS); step > 0; step--) {
+    position = (Math.imul(position, 1_103_515_245) + 12_345) & 0x7fffffff;
+    const at = position % WORKING_SET_BYTES;
+    memory[at] = (memory[at] ?? 0) + 1;
   }
 }
 

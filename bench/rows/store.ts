@@ -15,6 +15,8 @@ const STATE = [".local", "state", "claude-code-daemon"];
 const BATCH = 20;
 /** One after the other: a claude is 5 to 10 % faster or slower than the next one for all its life, whatever the store. */
 const CONVERSATIONS = 6;
+/** Rounds from one new chat to the next. */
+const NEW_CHAT_EVERY = 4;
 
 async function seed(home: string): Promise<void> {
   const directory = join(home, ...STATE);
@@ -113,11 +115,13 @@ export async function fullStore(place: Place, homes: Homes, rounds: number, clau
   for (let round = 0; round < rounds; round++) {
     if (round > 0 && round % Math.ceil(rounds / CONVERSATIONS) === 0)
       conversations = { empty: await open(daemons.empty), full: await open(daemons.full) };
-    for (const kind of round % 2 === 0 ? (["empty", "full"] as const) : (["full", "empty"] as const)) {
+    // The order changes from round to round, and from one new chat to the next.
+    const emptyFirst = (round + Math.floor(round / NEW_CHAT_EVERY)) % 2 === 0;
+    for (const kind of emptyFirst ? (["empty", "full"] as const) : (["full", "empty"] as const)) {
       const { chat, agent } = conversations[kind];
       times[kind].continued.push((await chat.turn(`Turn ${round}.`)).totalMs);
       times[kind].agent.push((await agent.turn(`Turn ${round}.`)).totalMs);
-      if (round % 8 !== 0) continue;
+      if (round % NEW_CHAT_EVERY !== 0) continue;
       await daemons.empty.settled();
       await daemons.full.settled();
       const fresh = new Conversation(daemons[kind].url, MODEL, `Number ${round}.`);

@@ -50,7 +50,7 @@ export function createDaemonLogger(context: CliContext, level: LogLevel): Logger
   return createLogger({ level, timestamps, priorities, write: (line) => context.stderr.write(line) });
 }
 
-/** Not before it listens, and never a reason to fail: without it all works, a millisecond later. */
+/** Not before it listens, and never a reason to fail: without it everything works, only later by up to a millisecond. */
 async function hurryEventLoop(log: Logger): Promise<void> {
   try {
     const { askForShortSlices } = await import("../daemon/scheduling.ts");

@@ -18,9 +18,10 @@ const CALLS: Readonly<Record<string, { set: number; get: number } | undefined>> 
 const ATTRIBUTES_BYTES = 48;
 const POLICY = 4;
 const FLAGS = 8;
+const NICE = 16;
 const RUNTIME = 24;
 const SCHED_OTHER = 0;
-/** claude and every other child starts with the slices that everybody has. */
+/** claude and every other child starts with the slices that everybody has; it would lose a raised priority (nice < 0), too. */
 const SCHED_FLAG_RESET_ON_FORK = 1n;
 
 interface Scheduler {
@@ -45,7 +46,7 @@ function openScheduler(): Scheduler | undefined {
 
 /**
  * Nanoseconds that a thread (a process: its first one) may run before another's turn comes; undefined where the kernel knows
- * no slices of one's own, or the thread has another policy. Throws where libc is not found.
+ * no slices per thread, or the thread has another policy. Throws where libc is not found.
  */
 export function sliceOf(thread: number): bigint | undefined {
   return readSlice(openScheduler()?.get(thread));
@@ -59,8 +60,8 @@ function readSlice(attributes: DataView | undefined): bigint | undefined {
 
 /**
  * Asks for short slices for the calling thread alone: the event loop. False where there are none to be had (older kernels,
- * other systems, a real-time or idle policy, a sandbox that refuses the call); all works without them. Throws where libc
- * is not found.
+ * other systems, a real-time or idle policy, a sandbox that refuses the call) or where a raised priority would be lost to
+ * claude; everything works without them. Throws where libc is not found.
  */
 export function askForShortSlices(): boolean {
   const scheduler = openScheduler();
@@ -68,6 +69,7 @@ export function askForShortSlices(): boolean {
   const slice = readSlice(attributes);
   if (!scheduler || !attributes || slice === undefined) return false;
   if (slice <= SLICE_NS) return true;
+  if (attributes.getInt32(NICE, true) < 0) return false;
   attributes.setBigUint64(FLAGS, attributes.getBigUint64(FLAGS, true) | SCHED_FLAG_RESET_ON_FORK, true);
   attributes.setBigUint64(RUNTIME, SLICE_NS, true);
   return scheduler.set(attributes);

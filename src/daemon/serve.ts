@@ -45,7 +45,7 @@ export class Calls {
     return this.#known.get(request)?.caller();
   }
 
-  /** A streamed answer is out: from here on its connection may be closed for silence. */
+  /** A streamed answer ends, or its client has gone: from here on its connection may be closed for silence. */
   streamEnded(request: Request): void {
     this.#known.get(request)?.mayIdle();
   }

@@ -29,6 +29,10 @@ test("where the kernel has slices of one's own, the daemon has the shortest and 
   });
   expect(answer.status).toBe(200);
   await waitUntil("another claude", () => claudesOf(daemon.pid).some((pid) => !first.includes(pid)));
-  const pids = claudesOf(daemon.pid);
-  expect(pids.map(sliceOf)).toEqual(pids.map(() => usual));
+  const slices = claudesOf(daemon.pid)
+    .map((pid) => sliceOf(pid))
+    // One that has just ended has none to tell, and none has where the kernel knows none.
+    .filter((slice) => slice !== undefined);
+  expect(slices.filter((slice) => slice !== usual)).toEqual([]);
+  expect(slices.length > 0).toBe(usual !== undefined);
 });

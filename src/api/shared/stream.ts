@@ -3,7 +3,8 @@
  *
  * Events are pulled ahead of the socket by at most `MAX_PENDING_CHARS` of frames, so a reader that stops reading stops
  * the turn's events and costs no memory. All frames that become ready in one round of the event loop leave in one write, the
- * first ones together with the headers: each write wakes the client, on a core that claude could use.
+ * first ones together with the headers (in a format that opens with a frame of its own): each write wakes the client, on a
+ * core that claude could use.
  */
 import { toDaemonError } from "../../errors.ts";
 import { collect, type TurnResult } from "../../turn/collect.ts";
@@ -65,7 +66,7 @@ export async function streamTurn(
 
 /**
  * Until the event loop has read what has come meanwhile: the first words are often right behind the model's start, and then
- * leave with the headers. Costs some 50 µs where they are not. The first of two: Bun runs those of one round before it reads.
+ * leave with the headers. Costs some 50 µs where they are not. Two, because Bun runs immediates before it reads: the first alone brings nothing new.
  */
 function roundOfReading(): Promise<void> {
   return new Promise((resolve) => {
@@ -190,7 +191,7 @@ function pump({ deps, exchange, encoder, events, opening, next }: PumpOptions): 
         // Where the socket is full: until it has drained, or the client is gone.
         if (typeof taken !== "number") await taken;
       }
-      // Before the end: after it the connection can no longer be told.
+      // Before the end: after it the connection's idle timeout can no longer be set.
       deps.streamEnded(exchange.request);
       controller.end();
     },
