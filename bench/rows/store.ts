@@ -134,9 +134,13 @@ export async function fullStore(place: Place, homes: Homes, rounds: number, clau
     const difference = (median(fullTimes) / median(empty) - 1) * 100;
     return { text: `${name} ${difference >= 0 ? "+" : ""}${difference.toFixed(0)} %`, difference };
   };
-  const found = [
+  // How a stand-in starts says nothing; its turns do.
+  const starting = [
     compare("start", starts.empty, starts.full),
     compare("new chat", times.empty.newChat, times.full.newChat),
+  ];
+  const found = [
+    ...(claude === undefined ? starting : []),
     compare("chat turn", times.empty.continued, times.full.continued),
     compare("agent turn", times.empty.agent, times.full.agent),
   ];
