@@ -6,7 +6,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Message } from "../../src/turn/message.ts";
-import { type ApiRequest, lastUserMessage, textOf } from "../support/anthropic-api.ts";
+import { type ApiRequest, lastUserMessage, textOf, WORD_JOINER } from "../support/anthropic-api.ts";
 import { apiError, message, type Reply, text, textBlock } from "../support/api-reply.ts";
 import { apiHistory, historyOf, systemOf } from "../support/history.ts";
 import { asHistory, type Running, said, startEngine, user } from "./harness.ts";
@@ -134,7 +134,9 @@ class Client {
 const replies = new Map<string, Reply>();
 
 function replyTo(request: ApiRequest): Reply {
-  const mark = [...replies.keys()].findLast((key) => textOf(lastUserMessage(request)).endsWith(key));
+  // Older CLIs are told by a last block of it that "/" and "@" are text (docs/claude-cli.md).
+  const asked = textOf(lastUserMessage(request));
+  const mark = [...replies.keys()].findLast((key) => asked.endsWith(key) || asked.endsWith(key + WORD_JOINER));
   return (mark === undefined ? undefined : replies.get(mark)) ?? text("unasked");
 }
 
