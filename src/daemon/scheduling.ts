@@ -1,6 +1,6 @@
 /**
  * How soon the daemon runs once it is woken. A turn wakes it some 17 times for a tenth of a millisecond, on cores that claude
- * keeps busy, and in all it waited longer for a core than it ran (3.1 ms a turn, measured). Linux lets everybody who needs
+ * keeps busy, and in all it waited longer for a core than it ran (3.3 ms a turn, docs/performance.md). Linux lets everybody who needs
  * little at a time say so: whoever asks for short slices runs earlier, not longer (EEVDF, from 6.12 on). Nobody's share
  * of the processor changes, and no right is needed.
  */

@@ -66,7 +66,8 @@ export async function streamTurn(
 
 /**
  * Until the event loop has read what has come meanwhile: the first words are often right behind the model's start, and then
- * leave with the headers. Costs some 50 µs where they are not. Two, because Bun runs immediates before it reads: the first alone brings nothing new.
+ * leave with the headers. Costs some 50 µs where they are not. Two, because Bun runs immediates before it reads: the first
+ * alone brings nothing new.
  */
 function roundOfReading(): Promise<void> {
   return new Promise((resolve) => {

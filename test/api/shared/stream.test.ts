@@ -104,6 +104,29 @@ describe("frames", () => {
     expect(chunks.length).toBeLessThan(3);
   });
 
+  test("of the first words leave with the opening one where they come right behind the model's start", async () => {
+    const goOn = Promise.withResolvers<void>();
+    runner.play(async function* (): AsyncGenerator<Step> {
+      yield* [turnStart(), modelStart];
+      // As when the next line of claude is already there to be read.
+      await new Promise((resolve) => setImmediate(resolve));
+      yield { type: "text-delta", id: "t", text: "words" };
+      yield { until: goOn.promise };
+      yield turnEnd();
+    });
+    const opening = (): Encoder => {
+      const { encode, ...rest } = plain();
+      return { ...rest, encode: (event) => (event.type === "turn-start" ? "opening " : encode(event)) };
+    };
+    const exchange = createExchange(new Request("http://127.0.0.1/"));
+    const reader = (
+      await streamTurn(createDeps(runner), exchange, TRANSLATION, { attempt: 0 }, opening)
+    ).body?.getReader();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe("opening words");
+    goOn.resolve();
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
   test("go out at once where the next event is still to come", async () => {
     const goOn = Promise.withResolvers<void>();
     runner.play(() => [
