@@ -29,6 +29,8 @@ const FEATURES = {
   plainFirstPrompt: { since: "2.1.330", without: "puts a reminder with the date before a conversation's first prompt" },
   /** Another model for a process that runs leaves no trace in the history; before, the model is told of the change. */
   silentModelSwitch: { since: "2.1.260", without: "keeps a chat process ready for the last chat's model alone" },
+  /** `rewind_conversation`: takes a running conversation back to before any of its prompts; before, only the last one. */
+  rewindsConversations: { since: "2.1.260", without: "starts a new process for an edited or repeated chat message" },
   /** Records a session's system prompt, and sends the record whatever a later launch says; can be told not to. */
   systemPromptSnapshot: { since: "2.1.260", without: "takes a resumed session's system prompt from each launch" },
   /** A tool whose schema has `anyOf`, `oneOf` or `allOf` at its root is flattened; before, it vanishes or is refused. */

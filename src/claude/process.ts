@@ -32,6 +32,7 @@ import type {
   LiveSettings,
   PermissionAnswer,
   ProcessListener,
+  PromptOptions,
 } from "./transport.ts";
 import { toUserLine } from "./user-line.ts";
 
@@ -124,9 +125,8 @@ class Claude implements ClaudeProcess {
     return parseInitialize(await this.#control.send("initialize", payload, INITIALIZE_TIMEOUT_MS));
   }
 
-  async prompt(content: UserBlock[], { verbatim }: { verbatim: boolean }): Promise<string> {
-    const uuid = crypto.randomUUID();
-    await this.#write(toUserLine(content, { uuid, verbatim, features: this.features }));
+  async prompt(content: UserBlock[], { uuid = crypto.randomUUID(), ...options }: PromptOptions): Promise<string> {
+    await this.#write(toUserLine(content, { ...options, uuid, features: this.features }));
     return uuid;
   }
 

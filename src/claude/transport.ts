@@ -142,6 +142,15 @@ export interface CloseOptions {
   failure?: DaemonError;
 }
 
+export interface PromptOptions {
+  /** Keeps `/` and `@` as text. */
+  verbatim: boolean;
+  /** A new UUID that names the message, where it must be known before the pipe has taken it. */
+  uuid?: string;
+  /** The message is only taken into the memory: its turn ends at once, without a request to the API. */
+  unanswered?: boolean;
+}
+
 export interface ClaudeProcess {
   readonly pid: number;
   readonly launch: LaunchOptions;
@@ -160,11 +169,11 @@ export interface ClaudeProcess {
   initialize(options: InitializeOptions): Promise<InitializeResult>;
 
   /**
-   * Sends one user message; the CLI begins a turn. Returns its uuid. `verbatim` keeps `/` and `@` as text.
-   * The promise settles when the pipe has taken the bytes (backpressure), not when the turn ends. `client-result`
-   * blocks are refused (`internal`): the CLI drops them; results go through `answerClientCall`.
+   * Sends one user message; the CLI begins a turn. Returns its uuid. The promise settles when the pipe has taken the bytes
+   * (backpressure), not when the turn ends. `client-result` blocks are refused (`internal`): the CLI drops them; results go
+   * through `answerClientCall`.
    */
-  prompt(content: UserBlock[], options: { verbatim: boolean }): Promise<string>;
+  prompt(content: UserBlock[], options: PromptOptions): Promise<string>;
 
   /** Both answer exactly once: for an id that is unknown, answered or cancelled they do nothing and return false. */
   answerClientCall(callId: string, result: ClientCallResult): boolean;

@@ -2,6 +2,7 @@
 import { DaemonError } from "../errors.ts";
 import type { DocumentBlock, ImageBlock, JsonObject, TextBlock, UserBlock } from "../turn/message.ts";
 import type { ClaudeFeatures } from "./features.ts";
+import type { PromptOptions } from "./transport.ts";
 
 /** Nothing of the client's shape passes but the content itself (no cache marks, no unknown keys). */
 export function toApiBlock(block: TextBlock | ImageBlock | DocumentBlock): JsonObject {
@@ -37,14 +38,14 @@ const GUARD_BLOCK: JsonObject = { type: "text", text: "\u2060" };
 /** What such a CLI looks for in a prompt: mentions, commands, keywords. It stands in the history, so only where it must. */
 const NEEDS_GUARD = /@|^\s*\/|\bultra|\bworkflow/im;
 
-export interface UserLineOptions {
+export interface UserLineOptions extends PromptOptions {
   uuid: string;
-  verbatim: boolean;
   features: Pick<ClaudeFeatures, "clientComposed" | "deniesLinkedMentions">;
 }
 
 /** One line for stdin. Throws `internal` for results of client tools: the CLI drops them from user messages. */
-export function toUserLine(content: readonly UserBlock[], { uuid, verbatim, features }: UserLineOptions): JsonObject {
+export function toUserLine(content: readonly UserBlock[], options: UserLineOptions): JsonObject {
+  const { uuid, verbatim, features } = options;
   const blocks = content.map((block) => {
     if (block.type === "client-result")
       throw new DaemonError("internal", "The daemon tried to send a tool's result as text. Please report it.");
@@ -57,6 +58,7 @@ export function toUserLine(content: readonly UserBlock[], { uuid, verbatim, feat
     session_id: "",
     uuid,
   };
+  if (options.unanswered) line.shouldQuery = false;
   const has = (pattern: RegExp) => content.some((block) => block.type === "text" && pattern.test(block.text));
   // Where a mention of a link would open what is denied, none is expanded: the agent reads the file with its tools.
   if (!verbatim && (features.deniesLinkedMentions || !has(/@/))) return line;

@@ -1,8 +1,10 @@
 /**
  * A turn of a chat model: the bare model behind a history that the client resends. In order: the process that stands
- * exactly at this history goes on with what is new; else a spare begins a new conversation; else a new process resumes
- * the history as a transcript. All three show the model the same messages.
+ * exactly at this history goes on with what is new; else one that has stood there is taken back to it (an edited or repeated
+ * message, a turn that did not end well); else a spare begins a new conversation, or a new process resumes the history as
+ * a transcript. All of them show the model the same messages.
  */
+import { rewind } from "../claude/rewind.ts";
 import type { Transcript } from "../claude/transcript.ts";
 import type { InitializeOptions, LaunchOptions } from "../claude/transport.ts";
 import { DaemonError } from "../errors.ts";
@@ -14,13 +16,14 @@ import {
   DENY_ALL,
   type Lease,
   type PartOptions,
+  type PartOutcome,
   type ProcessNeed,
   type ProcessSource,
   type StartKind,
   type Turn,
   type TurnOptions,
 } from "./contracts.ts";
-import type { Conversations } from "./conversations.ts";
+import type { Conversations, Trail } from "./conversations.ts";
 import { GO_ON, resumable, type SplitHistory, splitHistory } from "./history.ts";
 import { HistoryDigest } from "./history-hash.ts";
 import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
@@ -41,7 +44,7 @@ export interface ChatDeps {
   metrics: MetricsRecorder;
 }
 
-/** Throws what the turn throws; returning early ends the process (its memory would hold what the client never saw). */
+/** Throws what the turn throws. */
 export async function* runChat(
   request: TurnRequest,
   model: ResolvedModel,
@@ -60,6 +63,7 @@ export async function* runChat(
   const begun = await begin(request, model, plan, history, digest, deps);
   for (const message of request.messages.slice(history.known.length)) digest.add(message);
   let kept = false;
+  let spent = begun.singleUse;
   let waiting = true;
   try {
     for await (const event of begun.turn) {
@@ -69,20 +73,37 @@ export async function* runChat(
       }
       // Before the client can know that the turn is over: its next request must find the process.
       if (event.type === "turn-end") {
-        kept = keep(begun, digest, plan, deps);
+        kept = !spent && keep(begun, digest, deps);
+        spent ||= event.reason.unified === "stalled";
         if (event.reason.unified !== "tool-calls") deps.metrics.turnFinished(event.costUsd);
       }
       yield event;
     }
+  } catch (error) {
+    // A new process reads a new login.
+    spent ||= error instanceof DaemonError && (error.code === "claude_logged_out" || error.code === "unauthenticated");
+    throw error;
   } finally {
-    if (!kept) void begun.lease.end();
+    if (spent) void begun.trail.lease.end();
+    else if (!kept) void letGo(begun, deps);
   }
 }
 
 interface Begun {
   turn: Turn;
-  lease: Lease;
+  trail: Trail;
   start: StartKind;
+  /** The history that the prompt followed: the process can be taken back to it. */
+  before: string | undefined;
+  /** Its memory is never the client's history: the CLI's own structured output asks through a tool. */
+  singleUse: boolean;
+}
+
+/** What a process is to be prompted with, and after which history. */
+interface Start {
+  lease: Lease;
+  turn: Turn;
+  before: string | undefined;
 }
 
 async function begin(
@@ -116,17 +137,23 @@ async function begin(
     stallTimeoutMs: deps.stallTimeoutMs,
   };
 
-  if (history.known.length > 0 && !plan.jsonSchema) {
-    const going = goOn(digest.digest(), history, part, deps);
-    if (going) {
-      const { lease, turn } = going;
-      if (turn) return { turn, lease, start: "live" };
-      return { lease, start: "live", turn: runTurn(lease.process, { content: history.news, verbatim: true }, options) };
-    }
+  const singleUse = plan.jsonSchema !== undefined;
+  const known = history.known.length > 0 && !singleUse ? digest.digest() : undefined;
+  const prompt = (lease: Lease) => runTurn(lease.process, { content: history.news, verbatim: true }, options);
+  if (known !== undefined) {
+    const going = goOn(known, history, part, deps);
+    // A paused turn goes on after results: what it follows is not a prompt of ours.
+    if (going?.turn) return { ...going, turn: going.turn, start: "live", before: undefined, singleUse };
+    if (going) return { trail: going.trail, turn: prompt(going.trail.lease), start: "live", before: known, singleUse };
+    const trail = await goBack(known, history, deps);
+    if (trail) return { trail, turn: prompt(trail.lease), start: "rewound", before: known, singleUse };
   }
-  return history.results.length > 0
-    ? resumeWithResults(request, model, { launch, initialize }, plan, options, deps)
-    : resume(request, model, { launch, initialize }, history, options, deps);
+  const need = { launch, initialize };
+  const { lease, turn, before } =
+    history.results.length > 0
+      ? await resumeWithResults(request, model, need, plan, options, deps)
+      : await resume(request, model, need, history, known, options, deps);
+  return { trail: deps.conversations.follow(lease), turn, start: lease.start, before, singleUse };
 }
 
 /** A history that ends in the user's words: what came before is a transcript (or nothing), they are the prompt. */
@@ -135,20 +162,23 @@ async function resume(
   model: ResolvedModel,
   need: ProcessNeed,
   history: SplitHistory,
+  key: string | undefined,
   options: TurnOptions,
   deps: ChatDeps,
-): Promise<Begun> {
+): Promise<Start> {
   const { transcript: known, news } = resumable(history);
+  // Where some of the history is prompted too, the process has never stood at all of it.
+  const before = known.length === history.known.length ? key : undefined;
   const prompt = (lease: Lease) => runTurn(lease.process, { content: news, verbatim: true }, options);
   if (known.length === 0) {
     const lease = await deps.pool.acquire(need, request.signal);
-    return { lease, start: lease.start, turn: prompt(lease) };
+    return { lease, turn: prompt(lease), before };
   }
   // The CLI has read it when it answers `initialize`.
   await using transcript = await deps.writeTranscript(known, model.resolvedModel ?? model.id);
   const launch = { ...need.launch, resume: { from: transcript.path } };
   const lease = await deps.pool.acquire({ ...need, launch }, request.signal);
-  return { lease, start: lease.start, turn: prompt(lease) };
+  return { lease, turn: prompt(lease), before };
 }
 
 /**
@@ -162,7 +192,7 @@ async function resumeWithResults(
   plan: OptionPlan,
   options: TurnOptions,
   deps: ChatDeps,
-): Promise<Begun> {
+): Promise<Start> {
   await using transcript = await deps.writeTranscript(request.messages, model.resolvedModel ?? model.id);
   const launch: LaunchOptions = { ...need.launch, resume: { from: transcript.path } };
   // Once: an update of claude may come while this waits.
@@ -171,7 +201,7 @@ async function resumeWithResults(
   if (answersHistory && plan.settings) launch.settings = plan.settings;
   const lease = await deps.pool.acquire({ ...need, launch }, request.signal);
   const input = { content: answersHistory ? undefined : GO_ON, verbatim: true, early: lease.early };
-  return { lease, start: lease.start, turn: runTurn(lease.process, input, options) };
+  return { lease, turn: runTurn(lease.process, input, options), before: undefined };
 }
 
 /** The process that stands at this history, if what is new can reach it exactly as the client wrote it. */
@@ -180,13 +210,13 @@ function goOn(
   history: SplitHistory,
   part: PartOptions,
   deps: ChatDeps,
-): { lease: Lease; turn: Turn | undefined } | undefined {
-  const entry = deps.conversations.take(key, ({ paused }) =>
+): { trail: Trail; turn: Turn | undefined } | undefined {
+  const trail = deps.conversations.take(key, ({ paused }) =>
     paused ? canContinue(history) : history.calls.length === 0,
   );
-  if (!entry) return undefined;
-  const { lease, paused } = entry;
-  if (!paused) return { lease, turn: undefined };
+  if (!trail) return undefined;
+  const { lease, paused } = trail;
+  if (!paused) return { trail, turn: undefined };
   // Calls are matched by their place: formats without ids count their own.
   const results: ClientResultBlock[] = [];
   for (const result of history.results) {
@@ -198,7 +228,18 @@ function goOn(
     return undefined;
   }
   paused.turn.continue(results, history.more, part);
-  return { lease, turn: paused.turn };
+  return { trail, turn: paused.turn };
+}
+
+/** A process that has stood at this history, taken back to it. Results of calls cannot be prompted. */
+async function goBack(key: string, history: SplitHistory, deps: ChatDeps): Promise<Trail | undefined> {
+  if (history.calls.length > 0) return undefined;
+  const taken = deps.conversations.takeBack(key);
+  if (!taken) return undefined;
+  const { trail, target, last } = taken;
+  if (await rewind(trail.lease.process, target, last)) return trail;
+  void trail.lease.end();
+  return undefined;
 }
 
 /** Whether the waiting process can be told these results exactly; else the transcript says them. */
@@ -215,16 +256,38 @@ function canContinue(history: SplitHistory): boolean {
 }
 
 /** True where the process now stands at a history under its own key. */
-function keep(begun: Begun, digest: HistoryDigest, plan: OptionPlan, deps: ChatDeps): boolean {
-  const { outcome, waiting } = begun.turn;
-  if (!outcome || plan.jsonSchema) return false;
-  if (outcome.state !== "clean" && outcome.state !== "paused") return false;
+function keep({ turn, trail, before }: Begun, digest: HistoryDigest, deps: ChatDeps): boolean {
+  const { outcome, waiting } = turn;
+  if (!outcome || (outcome.state !== "clean" && outcome.state !== "paused")) return false;
   // An empty answer is none in the client's history.
   if (outcome.answer.length === 0) return false;
+  note(trail, before, outcome, deps);
   digest.add({ role: "assistant", content: outcome.answer });
-  const paused = outcome.state === "paused" ? { turn: begun.turn, callIds: [...waiting] } : undefined;
-  deps.conversations.put(digest.digest(), { lease: begun.lease, paused });
+  const paused = outcome.state === "paused" ? { turn, callIds: [...waiting] } : undefined;
+  deps.conversations.put(trail, digest.digest(), paused);
   return true;
+}
+
+function note(trail: Trail, before: string | undefined, { promptUuid }: PartOutcome, deps: ChatDeps): void {
+  if (before !== undefined && promptUuid !== undefined && trail.lease.process.features.rewindsConversations) {
+    deps.conversations.note(trail, before, promptUuid);
+  }
+}
+
+/**
+ * The turn was left, failed, or was cut: what its process remembers is not the client's history. Once it is quiet it can be
+ * taken back to a history from before (a client that stops an answer often asks again); else it is ended.
+ */
+async function letGo({ turn, trail, before }: Begun, deps: ChatDeps): Promise<void> {
+  const hasStood = before !== undefined || trail.past.length > 0;
+  if (hasStood) {
+    // It may still wait for results of calls that the client was not shown.
+    void turn.interrupt();
+    const outcome = await turn.settled;
+    note(trail, before, outcome, deps);
+    if (outcome.state !== "gone" && trail.lease.process.alive && deps.conversations.putBack(trail)) return;
+  }
+  void trail.lease.end();
 }
 
 /** A 400 that is about the native structured output, not about the request. */

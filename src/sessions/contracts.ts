@@ -16,8 +16,12 @@ import type { FileChange } from "../turn/changes.ts";
 import type { TurnEvent } from "../turn/events.ts";
 import type { AssistantBlock, ClientResultBlock, JsonObject, UserBlock } from "../turn/message.ts";
 
-/** How a turn came to its process; the label of the time-to-first-token histogram. */
-export const START_KINDS = ["live", "profile", "spare", "cold", "resume"] as const;
+/**
+ * How a turn came to its process; the label of the time-to-first-token histogram. `live`: it stood at this history,
+ * `rewound`: it had stood there and was taken back, `profile` and `spare`: booted ahead of need, `cold` and `resume`: started
+ * for this turn.
+ */
+export const START_KINDS = ["live", "rewound", "profile", "spare", "cold", "resume"] as const;
 export type StartKind = (typeof START_KINDS)[number];
 
 /** The process a conversation needs. Two equal needs are interchangeable as long as neither process was prompted. */
@@ -158,6 +162,8 @@ export interface PartOutcome {
   state: "clean" | "paused" | "unclean" | "gone";
   /** What the model said in this part, in order: text of one block each, client calls. */
   answer: AssistantBlock[];
+  /** Names the turn's prompt; undefined where none was sent, or the process answered what it was resumed with. */
+  promptUuid: string | undefined;
   /** Claude's own session id and the uuid of its last line, where the CLI told. */
   claudeSessionId: string | undefined;
   lastLineUuid: string | undefined;

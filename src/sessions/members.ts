@@ -15,6 +15,8 @@ export interface Member {
   /** Undefined until it is initialized. */
   initializeKey: string | undefined;
   answer: InitializeResult | undefined;
+  /** It has carried out a turn ahead of need (claude/rewind.ts), or is about to: false where that failed. */
+  rehearsal?: Promise<boolean>;
   /** What it was booted ahead of need for. */
   profile: string | undefined;
   fingerprint: string | undefined;

@@ -1,7 +1,8 @@
 /**
  * The spares: handed out to whom they serve, booted again in the background, one at a time and when no request needs the
- * processor; those nobody wants any more are ended.
+ * processor; initialized ones then rehearse. Those nobody wants any more are ended.
  */
+import { rehearse } from "../claude/rewind.ts";
 import type { LaunchOptions } from "../claude/transport.ts";
 import { toDaemonError } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -37,6 +38,8 @@ export class SpareKeeper {
   private timer: Timer | undefined;
   private working = false;
   private closed = false;
+  /** Until a rehearsal fails: then no more, or spares would be started and ended for ever. */
+  private rehearses = true;
 
   constructor(private readonly deps: SpareKeeperDeps) {}
 
@@ -69,6 +72,7 @@ export class SpareKeeper {
     if (usable.length === 0) for (const member of fitting) void members.end(member);
     for (const member of usable) {
       member.state = "busy";
+      if (member.rehearsal && !(await member.rehearsal)) continue;
       if (need.launch.kind === "chat") return member;
       if (member.fingerprint === (await this.deps.fingerprint(need.launch))) return member;
       void members.end(member);
@@ -81,7 +85,7 @@ export class SpareKeeper {
     clearTimeout(this.timer);
   }
 
-  /** Boots at most one spare; comes back for the next. */
+  /** Boots or rehearses at most one spare; comes back for the next. */
   private async refill(): Promise<void> {
     const { members, recent, fingerprint: fingerprintOf, log } = this.deps;
     if (this.working || this.closed || this.deps.pressed()) return;
@@ -107,6 +111,10 @@ export class SpareKeeper {
         this.schedule(REFILL_QUIET_MS);
         return;
       }
+      const next = members.ranked("spare").find(canRehearse);
+      if (!next || !this.rehearses) return;
+      await this.rehearse(next);
+      this.schedule(REFILL_QUIET_MS);
     } catch (error) {
       log.warn("a spare process could not be started", { error: toDaemonError(error).message });
     } finally {
@@ -131,4 +139,28 @@ export class SpareKeeper {
     await member.process.control("apply_flag_settings", { settings: {} }, BOOT_TIMEOUT_MS).catch(() => undefined);
     if (member.state === "booting") settle(member);
   }
+
+  /** Whoever takes it meanwhile waits for that: 30 ms, of which its turn gets most back. */
+  private async rehearse(member: Member): Promise<void> {
+    // Else it could be stopped for want of use in the middle of it.
+    member.usedAt = Date.now();
+    member.rehearsal = rehearse(member.process).then(
+      () => true,
+      (error: unknown) => {
+        this.rehearses = false;
+        this.deps.log.warn("a spare process could not rehearse; the next ones do not", {
+          error: toDaemonError(error).message,
+        });
+        void this.deps.members.end(member);
+        return false;
+      },
+    );
+    await member.rehearsal;
+  }
+}
+
+/** An agent's would stand in its session's file, and hooks would see it. */
+function canRehearse({ answer, rehearsal, process }: Member): boolean {
+  const { launch, features } = process;
+  return answer !== undefined && rehearsal === undefined && launch.kind === "chat" && features.rewindsConversations;
 }

@@ -2,11 +2,18 @@
 import type { ClaudeMessage } from "../claude/messages.ts";
 
 export class TurnStandpoint {
+  promptUuid: string | undefined;
   claudeSessionId: string | undefined;
   lastLineUuid: string | undefined;
 
   /** `begun` is told claude's session id as soon as it is known. */
   constructor(private readonly begun: ((claudeSessionId: string) => void) | undefined) {}
+
+  /** Known from before it is sent: a prompt may fail on its way, and be in the memory all the same. */
+  newPrompt(): string {
+    this.promptUuid = crypto.randomUUID();
+    return this.promptUuid;
+  }
 
   note(message: ClaudeMessage): void {
     if (message.type === "assistant") {

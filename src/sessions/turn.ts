@@ -125,7 +125,7 @@ class RunningTurn implements Turn {
       await this.process.applySettings(this.part.settings ?? DEFAULT_SETTINGS);
       if (this.phase === "over" || !input.content) return;
       this.prompted = true;
-      await this.process.prompt(input.content, { verbatim: input.verbatim });
+      await this.process.prompt(input.content, { verbatim: input.verbatim, uuid: this.standpoint.newPrompt() });
     } catch (error) {
       this.fail(error);
     }
@@ -285,8 +285,8 @@ class RunningTurn implements Turn {
   }
 
   private report(state: PartOutcome["state"]): void {
-    const { claudeSessionId, lastLineUuid } = this.standpoint;
-    this.result = { state, answer: this.content.answer, claudeSessionId, lastLineUuid };
+    const { promptUuid, claudeSessionId, lastLineUuid } = this.standpoint;
+    this.result = { state, answer: this.content.answer, promptUuid, claudeSessionId, lastLineUuid };
     if (state !== "paused" && (this.reader.settled || !this.prompted || state === "gone")) this.quiet(this.result);
   }
 

@@ -14,8 +14,9 @@ import { asHistory, type Running, said, startEngine, user } from "./harness.ts";
 type Ending = "end" | "length" | "error" | "leave" | "stop";
 type Step =
   | { kind: "new"; words: string }
-  | { kind: "continue" | "edit"; pick: number; words: string }
-  | { kind: "again"; pick: number }
+  | { kind: "continue"; pick: number; words: string }
+  | { kind: "edit"; pick: number; at: number; words: string }
+  | { kind: "again"; pick: number; at: number }
   | { kind: "invented"; words: string[] };
 interface Action {
   step: Step;
@@ -46,8 +47,8 @@ const words = fc.oneof(
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("new" as const), words }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("continue" as const), pick: fc.nat(), words }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("edit" as const), pick: fc.nat(), words }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("again" as const), pick: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("edit" as const), pick: fc.nat(), at: fc.nat(), words }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("again" as const), pick: fc.nat(), at: fc.nat() }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -125,8 +126,8 @@ class Client {
     if (!base) return fresh;
     const { system } = base;
     if (what.kind === "continue") return { system, messages: [...base.messages, ask(what.words)] };
-    // The last question again, or another one in its place.
-    const before = base.messages.slice(0, -2);
+    // One of its questions again, or another one in its place.
+    const before = base.messages.slice(0, 2 * (what.at % (base.messages.length / 2)));
     return { system, messages: [...before, ask(what.kind === "edit" ? what.words : "again")] };
   }
 }

@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { launchClaude } from "../../src/claude/process.ts";
-import type { LaunchOptions } from "../../src/claude/transport.ts";
+import type { ClaudeProcess, LaunchOptions } from "../../src/claude/transport.ts";
 import { createEngine, type Engine, type EngineDeps, type EngineOptions } from "../../src/sessions/engine.ts";
 import { type RegistryDeps, SessionRegistry } from "../../src/sessions/registry.ts";
 import { createTerminalSessions } from "../../src/sessions/terminal.ts";
@@ -36,6 +36,8 @@ export interface RunningOptions {
   environment?: Record<string, string>;
   /** A scripted claude in place of the real one. */
   claudePath?: string;
+  /** Stands between the engine and each of its processes. */
+  wrap?(process: ClaudeProcess): ClaudeProcess;
 }
 
 /** No spares unless asked for: a test then knows which processes there are. */
@@ -52,7 +54,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
     {
       launch: (options) => {
         launches.push(options);
-        return launchClaude(options, {
+        const process = launchClaude(options, {
           claude: { path: given.claudePath ?? CLAUDE_PATH, version: CLAUDE_VERSION, features: CLAUDE_FEATURES },
           environment: home.environment(api.url, given.environment),
           passEnv: ["IS_SANDBOX"],
@@ -62,6 +64,7 @@ export async function startEngine(given: RunningOptions = {}): Promise<Running> 
           track: () => undefined,
           untrack: () => undefined,
         });
+        return given.wrap?.(process) ?? process;
       },
       claude: () => ({ version: CLAUDE_VERSION, features: CLAUDE_FEATURES }),
       chatDirectory: home.cwd,

@@ -1,5 +1,6 @@
 /** The pool on the real claude: spares, limits, the line, and what idle processes cost. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import type { ClaudeProcess, PromptOptions } from "../../src/claude/transport.ts";
 import { toDaemonError } from "../../src/errors.ts";
 import { createGate, text } from "../support/api-reply.ts";
 import { CLAUDE_FEATURES } from "../support/claude.ts";
@@ -41,6 +42,63 @@ test("a system prompt that comes again has an initialized process waiting", asyn
   await answer({ system: "S", messages: [user("c")] });
   expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
   const last = running.api.requests.at(-1);
+  expect(last && historyOf(last)).toEqual(apiHistory([user("c")]));
+});
+
+test("an initialized spare rehearses before it is needed, and its first conversation meets nothing of that", async () => {
+  const prompts: PromptOptions[] = [];
+  await using running = await startEngine({
+    pool: { profileSpares: 1 },
+    wrap: (process) => {
+      const { prompt } = process;
+      process.prompt = (content, options) => {
+        prompts.push(options);
+        return prompt.call(process, content, options);
+      };
+      return process;
+    },
+  });
+  const { engine, answer, api } = running;
+  const rehearsals = () => prompts.filter((options) => options.unanswered).length;
+  for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
+  const expected = CLAUDE_FEATURES.rewindsConversations ? 2 : 0;
+  // The process that told the models is the other one.
+  await waitUntil("the spares", () => engine.status().spare >= 2 && rehearsals() === expected);
+  const messages = [user("c")];
+  const result = await answer({ system: "S", messages });
+  expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
+  const more = [...messages, asHistory(result), user("d")];
+  await answer({ system: "S", messages: more });
+  const [third, fourth] = api.requests.slice(-2);
+  expect(third && historyOf(third)).toEqual(apiHistory(messages));
+  expect(fourth && historyOf(fourth)).toEqual(apiHistory(more));
+});
+
+test("a spare that could not take back what it rehearsed is never used, and no other tries", async () => {
+  const all: ClaudeProcess[] = [];
+  const refused: ClaudeProcess[] = [];
+  await using running = await startEngine({
+    pool: { profileSpares: 1, suspendAfterMs: 400, housekeepingMs: 200 },
+    wrap: (process) => {
+      all.push(process);
+      const { control } = process;
+      process.control = (subtype, ...rest) => {
+        if (subtype !== "rewind_conversation") return control.call(process, subtype, ...rest);
+        refused.push(process);
+        return Promise.resolve({ rewound: false });
+      };
+      return process;
+    },
+  });
+  const { answer, api } = running;
+  for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
+  const expected = CLAUDE_FEATURES.rewindsConversations ? 1 : 0;
+  await waitUntil("one has tried, and is gone", () => refused.filter(({ alive }) => !alive).length >= expected);
+  // Both conversations' processes, and a spare that is left alone for longer than one waits to rehearse.
+  await waitUntil("the rest is stopped", () => all.filter(({ suspended }) => suspended).length >= 3);
+  expect(refused).toHaveLength(expected);
+  await answer({ system: "S", messages: [user("c")] });
+  const last = api.requests.at(-1);
   expect(last && historyOf(last)).toEqual(apiHistory([user("c")]));
 });
 

@@ -1,0 +1,103 @@
+/** Taking a process back and rehearsing, on the real claude: what the model API receives afterwards, and what is left. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { rehearse, rewind } from "../../src/claude/rewind.ts";
+import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
+import { CLAUDE_FEATURES } from "../support/claude.ts";
+import { answeringFake, createFakeClaude } from "../support/fake-claude.ts";
+import { apiHistory, historyOf } from "../support/history.ts";
+import { type Driven, drive } from "./harness.ts";
+
+setDefaultTimeout(30_000);
+
+const say = (content: string) => [{ type: "text" as const, text: content }];
+const tools = [{ name: "look", inputSchema: { type: "object", properties: {} } }];
+const supported = CLAUDE_FEATURES.rewindsConversations;
+
+async function turn({ claude, seen }: Driven, words: string): Promise<string> {
+  const uuid = await claude.prompt(say(words), { verbatim: true });
+  await seen.result();
+  return uuid;
+}
+
+const lastHistory = (api: AnthropicApi) => {
+  const request = api.requests.at(-1);
+  return request && historyOf(request);
+};
+
+test("only what we know of is cut: with a later prompt, or an unknown one, nothing happens", async () => {
+  await using api = startAnthropicApi();
+  await using driven = await drive({ apiUrl: api.url });
+  const { claude } = driven;
+  await claude.initialize({ systemPrompt: "S" });
+  const uuids = [await turn(driven, "one"), await turn(driven, "two"), await turn(driven, "three")];
+  const [one = "", two = "", three = ""] = uuids;
+  expect(await rewind(claude, two, one)).toBe(false);
+  expect(await rewind(claude, two, two)).toBe(false);
+  expect(await rewind(claude, crypto.randomUUID(), three)).toBe(false);
+  await turn(driven, "four");
+  expect(lastHistory(api)).toHaveLength(7);
+  if (!supported) return;
+  expect(await rewind(claude, two, (await turn(driven, "five")) ?? "")).toBe(true);
+  await turn(driven, "TWO");
+  const echo = { role: "assistant" as const, content: say("echo: one") };
+  expect(lastHistory(api)).toEqual(
+    apiHistory([{ role: "user", content: say("one") }, echo, { role: "user", content: say("TWO") }]),
+  );
+});
+
+test("a process that is gone cannot be taken back", async () => {
+  await using api = startAnthropicApi();
+  await using driven = await drive({ apiUrl: api.url });
+  const { claude } = driven;
+  await claude.initialize({ systemPrompt: "S" });
+  const uuid = await turn(driven, "one");
+  await claude.close({ now: true });
+  expect(await rewind(claude, uuid, uuid)).toBe(false);
+});
+
+test.if(supported)("what was rehearsed reaches neither the model nor the disk, and changes no request", async () => {
+  await using api = startAnthropicApi();
+  const bodies: string[] = [];
+  for (const rehearses of [false, true]) {
+    await using driven = await drive({ apiUrl: api.url, launch: { clientTools: true, model: "sonnet" } });
+    const { claude, seen, home } = driven;
+    await claude.initialize({ systemPrompt: "S", clientTools: tools });
+    if (rehearses) {
+      const before = api.requests.length;
+      await rehearse(claude);
+      expect([api.requests.length, api.others.length]).toEqual([before, 0]);
+      claude.listen(seen);
+    }
+    await turn(driven, "one");
+    await turn(driven, "two");
+    const body = JSON.stringify(api.requests.at(-1)?.body).replaceAll(home.cwd, "CWD");
+    // Ids and digests of the process, not of what is said.
+    bodies.push(body.replace(/"metadata":\{.*?\}(,|\})/, ""));
+    for (const file of filesIn(home.path)) expect(readFileSync(file, "utf8")).not.toContain('"content":"."');
+    expect(filesIn(home.path).filter((file) => file.endsWith(".jsonl"))).toEqual([]);
+  }
+  expect(bodies[1]).toBe(bodies[0] as string);
+});
+
+test("a rehearsal that is not taken back is a failure", async () => {
+  const result = '{ type: "result", subtype: "success", is_error: false, result: "" }';
+  await using fake = await createFakeClaude(answeringFake(`say(${result});`));
+  await using driven = await drive({ apiUrl: "http://127.0.0.1:9", path: fake.path });
+  await driven.claude.initialize({});
+  await expect(rehearse(driven.claude)).rejects.toMatchObject({ code: "claude_failed" });
+});
+
+test("a process that ends while it rehearses is a failure", async () => {
+  await using fake = await createFakeClaude(answeringFake("process.exit(0);"));
+  await using driven = await drive({ apiUrl: "http://127.0.0.1:9", path: fake.path });
+  await driven.claude.initialize({});
+  await expect(rehearse(driven.claude)).rejects.toMatchObject({ code: "claude_failed" });
+});
+
+function filesIn(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .map((name) => join(directory, name))
+    .filter((path) => statSync(path).isFile());
+}
