@@ -115,6 +115,16 @@ export class Conversation {
 
   async turn(prompt: string, deltas = 8): Promise<Timing> {
     this.messages.push({ role: "user", content: `${prompt} deltas=${deltas}` });
+    return this.answer(deltas);
+  }
+
+  /** The last question once more, as a person does who did not like the answer. */
+  async again(deltas = 8): Promise<Timing> {
+    this.messages.pop();
+    return this.answer(deltas);
+  }
+
+  private async answer(deltas: number): Promise<Timing> {
     const timing = await chat(this.url, this.model, this.messages, { more: this.more });
     this.messages.push({ role: "assistant", content: ANSWER_PIECE.repeat(deltas) });
     return timing;

@@ -8,7 +8,7 @@ import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { createPlace, type Place } from "./place.ts";
 import { changes } from "./rows/changes.ts";
-import { afterStop, burst, firstTokens, steadyTurns, turns } from "./rows/first-token.ts";
+import { afterStop, askedAgain, burst, firstTokens, steadyTurns, turns } from "./rows/first-token.ts";
 import { idle, start } from "./rows/idle.ts";
 import { fullStore, makeStores } from "./rows/store.ts";
 import { slowReader, streaming } from "./rows/streaming.ts";
@@ -47,7 +47,10 @@ const sections: Record<string, (place: Place) => Promise<Row[]>> = {
     await streaming(place, quick ? 10_000 : 30_000, quick ? 3 : 5),
     await slowReader(place, 100_000),
   ],
-  stop: async (place) => [await afterStop(place, quick ? 4 : 8, await oneShotTime(place))],
+  stop: async (place) => [
+    await afterStop(place, quick ? 4 : 8, await oneShotTime(place)),
+    await askedAgain(place, quick ? 3 : 8, await oneShotTime(place)),
+  ],
   burst: async (place) => [await burst(place, 20, quick ? 1 : 2)],
   idle: async (place) => idle(place, quick ? 10_000 : 20_000),
   start: async (place) => [await start(place, quick ? 8 : 20)],

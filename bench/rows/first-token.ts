@@ -218,6 +218,28 @@ export async function afterStop(place: Place, conversations: number, oneShotMs: 
   };
 }
 
+/** The last question of a conversation, asked again: its process is taken back to before it. */
+export async function askedAgain(place: Place, conversations: number, oneShotMs: number): Promise<Row> {
+  const daemon = await place.startDaemon();
+  const times: number[] = [];
+  for (let index = 0; index < conversations; index++) {
+    const conversation = new Conversation(daemon.url, MODEL, `You are a helper. Number ${index}.`);
+    for (let turn = 0; turn < 3; turn++) await conversation.turn("Go on.");
+    await daemon.settled();
+    for (let turn = 0; turn < 3; turn++) times.push((await conversation.again()).firstMs);
+  }
+  const { misses } = (await daemon.health()).pool;
+  await daemon.stop();
+  const ratio = median(times) / oneShotMs;
+  const lost = misses > 1 ? `; ${misses - 1} lost their process` : "";
+  return {
+    what: "first token, a question asked again",
+    target: "≤ 1/8 of `claude -p`",
+    measured: `${spread(times)}: ${fraction(ratio)}${lost}`,
+    verdict: lost === "" ? atMost(ratio, 1 / 8) : "missed",
+  };
+}
+
 /** New chats that come all at once, with the default spares, and as many `claude -p` at once. */
 export async function burst(place: Place, size: number, rounds: number): Promise<Row> {
   const daemon = await place.startDaemon();

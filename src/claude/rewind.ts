@@ -1,7 +1,7 @@
 /**
  * Taking a running process back: its memory is then what it was before one of its prompts, whatever came of that prompt
  * (an answer, tool rounds, an interrupt, an error, the CLI's own words after a cut). And, with that, rehearsing: a process
- * that has already carried out a turn answers its first real one a third sooner. Both from 2.1.260 on
+ * that has already carried out a turn answers its first real one a fifth to a third sooner. Both from 2.1.260 on
  * (`ClaudeFeatures.rewindsConversations`), and only where nothing is persisted: a session's file keeps what was taken back.
  */
 import { DaemonError } from "../errors.ts";
