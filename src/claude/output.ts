@@ -64,6 +64,7 @@ export class ClaudeOutput {
       },
       end: () => {
         clearTimeout(this.#pacing);
+        this.#pacing = undefined;
         resolve(framer.pendingBytes);
       },
       failed,

@@ -9,9 +9,9 @@ import { isObject } from "./json.ts";
 import type { ClaudeProcess, ProcessListener } from "./transport.ts";
 
 /** A memory is cut in a few milliseconds; a process that needs longer than this is not worth waiting for. */
-const REWIND_TIMEOUT_MS = 2_000;
-/** The rehearsed turn makes no request: 30 ms on a quiet core. */
-const REHEARSAL_TIMEOUT_MS = 10_000;
+const REWIND_TIMEOUT_MS = 1_000;
+/** The rehearsed turn makes no request: 30 ms on a quiet core. Whoever wants the process meanwhile waits for it. */
+const REHEARSAL_TIMEOUT_MS = 1_000;
 /** Never shown to a model. */
 const REHEARSED = [{ type: "text" as const, text: "." }];
 
@@ -38,7 +38,7 @@ export async function rewind(process: Pick<ClaudeProcess, "control">, target: st
 export async function rehearse(process: Pick<ClaudeProcess, "control" | "listen" | "prompt">): Promise<void> {
   const uuid = crypto.randomUUID();
   const { promise: over, resolve, reject } = Promise.withResolvers<void>();
-  const failed = () => reject(new DaemonError("claude_failed", "Claude Code did not take back what it had rehearsed."));
+  const failed = () => reject(notTakenBack());
   const timer = setTimeout(failed, REHEARSAL_TIMEOUT_MS);
   process.listen({ ...DEAF, message: ({ type }) => void (type === "result" && resolve()), exited: failed });
   try {
@@ -47,9 +47,11 @@ export async function rehearse(process: Pick<ClaudeProcess, "control" | "listen"
     clearTimeout(timer);
     process.listen(undefined);
   }
-  if (!(await rewind(process, uuid, uuid))) {
-    throw new DaemonError("claude_failed", "Claude Code did not take back what it had rehearsed.");
-  }
+  if (!(await rewind(process, uuid, uuid))) throw notTakenBack();
+}
+
+function notTakenBack(): DaemonError {
+  return new DaemonError("claude_failed", "Claude Code did not take back what it had rehearsed.");
 }
 
 /** A turn without a request asks nothing of us. */

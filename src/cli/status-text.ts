@@ -1,6 +1,7 @@
 /** What `status` shows a person: the health answer, one fact a line. Pure. */
 import type { Static } from "@sinclair/typebox";
 import type { HealthBody } from "../api/system/schema.ts";
+import type { StartKind } from "../sessions/contracts.ts";
 import type { Style } from "./style.ts";
 import { counted, dollars, duration, memory, milliseconds } from "./words.ts";
 
@@ -13,11 +14,12 @@ const LABEL_WIDTH = 13;
 /** How a turn came to its process, in words. */
 const STARTS: Record<string, string> = {
   live: "going on",
+  rewound: "taken back",
   profile: "prepared",
   spare: "booted ahead",
   cold: "cold",
   resume: "resumed",
-};
+} satisfies Record<StartKind, string>;
 
 function describeLogin(claude: Health["claude"]): string {
   if (claude.logged_in === null) return "login not known yet";

@@ -4,7 +4,6 @@
  * message, a turn that did not end well); else a spare begins a new conversation, or a new process resumes the history as
  * a transcript. All of them show the model the same messages.
  */
-import { rewind } from "../claude/rewind.ts";
 import type { Transcript } from "../claude/transcript.ts";
 import type { InitializeOptions, LaunchOptions } from "../claude/transport.ts";
 import { DaemonError } from "../errors.ts";
@@ -16,7 +15,6 @@ import {
   DENY_ALL,
   type Lease,
   type PartOptions,
-  type PartOutcome,
   type ProcessNeed,
   type ProcessSource,
   type StartKind,
@@ -24,6 +22,7 @@ import {
   type TurnOptions,
 } from "./contracts.ts";
 import type { Conversations, Trail } from "./conversations.ts";
+import { type Followed, goBack, isSpentBy, letGo, noteStandpoint } from "./going-back.ts";
 import { GO_ON, resumable, type SplitHistory, splitHistory } from "./history.ts";
 import { HistoryDigest } from "./history-hash.ts";
 import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
@@ -80,21 +79,16 @@ export async function* runChat(
       yield event;
     }
   } catch (error) {
-    // A new process reads a new login.
-    spent ||= error instanceof DaemonError && (error.code === "claude_logged_out" || error.code === "unauthenticated");
+    spent ||= isSpentBy(error);
     throw error;
   } finally {
     if (spent) void begun.trail.lease.end();
-    else if (!kept) void letGo(begun, deps);
+    else if (!kept) void letGo(begun, deps.conversations);
   }
 }
 
-interface Begun {
-  turn: Turn;
-  trail: Trail;
+interface Begun extends Followed {
   start: StartKind;
-  /** The history that the prompt followed: the process can be taken back to it. */
-  before: string | undefined;
   /** Its memory is never the client's history: the CLI's own structured output asks through a tool. */
   singleUse: boolean;
 }
@@ -145,7 +139,7 @@ async function begin(
     // A paused turn goes on after results: what it follows is not a prompt of ours.
     if (going?.turn) return { ...going, turn: going.turn, start: "live", before: undefined, singleUse };
     if (going) return { trail: going.trail, turn: prompt(going.trail.lease), start: "live", before: known, singleUse };
-    const trail = await goBack(known, history, deps);
+    const trail = await goBack(known, history, deps.conversations);
     if (trail) return { trail, turn: prompt(trail.lease), start: "rewound", before: known, singleUse };
   }
   const need = { launch, initialize };
@@ -231,17 +225,6 @@ function goOn(
   return { trail, turn: paused.turn };
 }
 
-/** A process that has stood at this history, taken back to it. Results of calls cannot be prompted. */
-async function goBack(key: string, history: SplitHistory, deps: ChatDeps): Promise<Trail | undefined> {
-  if (history.calls.length > 0) return undefined;
-  const taken = deps.conversations.takeBack(key);
-  if (!taken) return undefined;
-  const { trail, target, last } = taken;
-  if (await rewind(trail.lease.process, target, last)) return trail;
-  void trail.lease.end();
-  return undefined;
-}
-
 /** Whether the waiting process can be told these results exactly; else the transcript says them. */
 function canContinue(history: SplitHistory): boolean {
   if (history.more.length > 0) return false;
@@ -261,33 +244,11 @@ function keep({ turn, trail, before }: Begun, digest: HistoryDigest, deps: ChatD
   if (!outcome || (outcome.state !== "clean" && outcome.state !== "paused")) return false;
   // An empty answer is none in the client's history.
   if (outcome.answer.length === 0) return false;
-  note(trail, before, outcome, deps);
+  noteStandpoint({ turn, trail, before }, outcome, deps.conversations);
   digest.add({ role: "assistant", content: outcome.answer });
   const paused = outcome.state === "paused" ? { turn, callIds: [...waiting] } : undefined;
   deps.conversations.put(trail, digest.digest(), paused);
   return true;
-}
-
-function note(trail: Trail, before: string | undefined, { promptUuid }: PartOutcome, deps: ChatDeps): void {
-  if (before !== undefined && promptUuid !== undefined && trail.lease.process.features.rewindsConversations) {
-    deps.conversations.note(trail, before, promptUuid);
-  }
-}
-
-/**
- * The turn was left, failed, or was cut: what its process remembers is not the client's history. Once it is quiet it can be
- * taken back to a history from before (a client that stops an answer often asks again); else it is ended.
- */
-async function letGo({ turn, trail, before }: Begun, deps: ChatDeps): Promise<void> {
-  const hasStood = before !== undefined || trail.past.length > 0;
-  if (hasStood) {
-    // It may still wait for results of calls that the client was not shown.
-    void turn.interrupt();
-    const outcome = await turn.settled;
-    note(trail, before, outcome, deps);
-    if (outcome.state !== "gone" && trail.lease.process.alive && deps.conversations.putBack(trail)) return;
-  }
-  void trail.lease.end();
 }
 
 /** A 400 that is about the native structured output, not about the request. */

@@ -42,6 +42,10 @@ export interface Trail {
   key: string | undefined;
   /** Where it stood before, oldest first. The last one names the newest prompt. */
   readonly past: Past[];
+  /** Counts up with every rest of any process: who rested longest. */
+  rested: number;
+  /** It has exited: nothing of it is remembered any more. */
+  gone: boolean;
 }
 
 /** A process that was taken for a history that it has stood at, and what must be cut before it stands there again. */
@@ -55,11 +59,13 @@ export interface TakenBack {
 export class Conversations {
   private readonly standing = new Map<string, Set<Trail>>();
   private readonly stood = new Map<string, Set<Trail>>();
+  private rests = 0;
 
   /** Begins to follow a process that was just handed out. Forgotten when it ends. */
   follow(lease: Lease): Trail {
-    const trail: Trail = { lease, paused: undefined, resting: false, key: undefined, past: [] };
+    const trail: Trail = { lease, paused: undefined, resting: false, key: undefined, past: [], rested: 0, gone: false };
     void lease.process.exited.then(() => {
+      trail.gone = true;
       this.leave(trail);
       this.forget(trail, 0, trail.past.length);
     });
@@ -68,7 +74,7 @@ export class Conversations {
 
   /** This prompt was sent while the process stood at `key`: it can be taken back to there. Told again, it does nothing. */
   note(trail: Trail, key: string, promptUuid: string): void {
-    if (trail.past.at(-1)?.promptUuid === promptUuid) return;
+    if (trail.gone || trail.past.at(-1)?.promptUuid === promptUuid) return;
     trail.past.push({ key, promptUuid });
     add(this.stood, key, trail);
     if (trail.past.length > MAX_PAST) this.forget(trail, 0, 1);
@@ -76,6 +82,7 @@ export class Conversations {
 
   /** It rests at this history from now on, or (`paused`) waits there for results. */
   put(trail: Trail, key: string, paused?: Pause): void {
+    if (trail.gone) return;
     trail.paused = paused;
     trail.key = key;
     add(this.standing, key, trail);
@@ -84,7 +91,7 @@ export class Conversations {
 
   /** Its memory is no history, but it can be taken back to one. False, and nothing is done, where it cannot. */
   putBack(trail: Trail): boolean {
-    if (trail.past.length === 0) return false;
+    if (trail.gone || trail.past.length === 0) return false;
     trail.paused = undefined;
     this.rest(trail);
     return true;
@@ -101,13 +108,15 @@ export class Conversations {
   }
 
   /**
-   * A process that has stood at this history, busy and nobody else's from now on; the one that came by last. Whoever would
-   * have gone on with it where it stands now gets another: people repeat and edit what they have just asked.
+   * A process that has stood at this history, busy and nobody else's from now on. Those that stand at none now come first, the
+   * newest of them: people ask again what they have just stopped. Of the others the one that rested longest, because whoever
+   * would have gone on with it gets the transcript's way.
    */
   takeBack(key: string): TakenBack | undefined {
-    for (const trail of [...(this.stood.get(key) ?? [])].reverse()) {
-      // A paused one would first have to be interrupted.
-      if (!trail.resting || trail.paused) continue;
+    // A paused one would first have to be interrupted.
+    const able = [...(this.stood.get(key) ?? [])].filter((trail) => trail.resting && !trail.paused);
+    const rank = (trail: Trail) => (trail.key === undefined ? -trail.rested : trail.rested);
+    for (const trail of able.sort((one, other) => rank(one) - rank(other))) {
       this.leave(trail);
       if (!trail.lease.take()) continue;
       const index = trail.past.findLastIndex((past) => past.key === key);
@@ -120,6 +129,7 @@ export class Conversations {
 
   private rest(trail: Trail): void {
     trail.resting = true;
+    trail.rested = ++this.rests;
     trail.lease.rest({ waiting: trail.paused !== undefined });
   }
 

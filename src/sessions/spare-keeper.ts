@@ -14,6 +14,8 @@ import { canUseSpare, initializeKey, launchKey, type RecentProfiles, type SpareP
 export const UNASKED_PROFILE = "described";
 /** Spares are booted when no process was asked for during this time: the request goes first. */
 export const REFILL_QUIET_MS = 150;
+/** After so many no spare rehearses any more: else they would be started and ended for ever. */
+const MAX_FAILED_REHEARSALS = 3;
 /** Longest wait for a spare to boot before the next is started. */
 const BOOT_TIMEOUT_MS = 10_000;
 
@@ -38,8 +40,8 @@ export class SpareKeeper {
   private timer: Timer | undefined;
   private working = false;
   private closed = false;
-  /** Until a rehearsal fails: then no more, or spares would be started and ended for ever. */
-  private rehearses = true;
+  /** In a row, by processes that were still there. */
+  private failedRehearsals = 0;
 
   constructor(private readonly deps: SpareKeeperDeps) {}
 
@@ -57,8 +59,7 @@ export class SpareKeeper {
     const initialize = initializeKey(need);
     const fitting = [...members].filter(
       (member) =>
-        (member.state === "spare" || member.state === "booting") &&
-        member.process.alive &&
+        isFree(member) &&
         member.launchKey === launch &&
         (member.initializeKey === undefined || member.initializeKey === initialize),
     );
@@ -71,6 +72,8 @@ export class SpareKeeper {
     // Older CLIs would tell the model of the change: such spares make room for one that has this model.
     if (usable.length === 0) for (const member of fitting) void members.end(member);
     for (const member of usable) {
+      // While the one before was waited for, another request may have taken this one, or it may have ended.
+      if (!isFree(member)) continue;
       member.state = "busy";
       if (member.rehearsal && !(await member.rehearsal)) continue;
       if (need.launch.kind === "chat") return member;
@@ -112,7 +115,7 @@ export class SpareKeeper {
         return;
       }
       const next = members.ranked("spare").find(canRehearse);
-      if (!next || !this.rehearses) return;
+      if (!next || this.failedRehearsals >= MAX_FAILED_REHEARSALS) return;
       await this.rehearse(next);
       this.schedule(REFILL_QUIET_MS);
     } catch (error) {
@@ -145,18 +148,26 @@ export class SpareKeeper {
     // Else it could be stopped for want of use in the middle of it.
     member.usedAt = Date.now();
     member.rehearsal = rehearse(member.process).then(
-      () => true,
+      () => {
+        this.failedRehearsals = 0;
+        return true;
+      },
       (error: unknown) => {
-        this.rehearses = false;
-        this.deps.log.warn("a spare process could not rehearse; the next ones do not", {
-          error: toDaemonError(error).message,
-        });
+        // One that was ended meanwhile, because others needed its place, says nothing of the next.
+        if (member.state !== "ended" && member.process.alive) {
+          this.failedRehearsals += 1;
+          this.deps.log.warn("a spare process could not rehearse", { error: toDaemonError(error).message });
+        }
         void this.deps.members.end(member);
         return false;
       },
     );
     await member.rehearsal;
   }
+}
+
+function isFree({ state, process }: Member): boolean {
+  return (state === "spare" || state === "booting") && process.alive;
 }
 
 /** An agent's would stand in its session's file, and hooks would see it. */

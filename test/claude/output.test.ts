@@ -36,8 +36,7 @@ for (const kind of ["socket", "stream"] as const) {
   test(`${kind}: what a fast writer writes comes whole`, async () => {
     const { output, lines } = write(kind, MANY);
     expect(await output.done).toBe(0);
-    expect(lines).toHaveLength(20_000);
-    expect(lines.at(-1)).toBe("line 19999");
+    expect(lines).toEqual(Array.from({ length: 20_000 }, (_, index) => `line ${index}`));
   });
 
   test(`${kind}: paused, nothing comes and the writer waits; resumed, everything does, also from one that has exited`, async () => {

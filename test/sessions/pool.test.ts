@@ -74,7 +74,7 @@ test("an initialized spare rehearses before it is needed, and its first conversa
   expect(fourth && historyOf(fourth)).toEqual(apiHistory(more));
 });
 
-test("a spare that could not take back what it rehearsed is never used, and no other tries", async () => {
+test("a spare that could not take back what it rehearsed is never used, and after three no other tries", async () => {
   const all: ClaudeProcess[] = [];
   const refused: ClaudeProcess[] = [];
   await using running = await startEngine({
@@ -92,14 +92,69 @@ test("a spare that could not take back what it rehearsed is never used, and no o
   });
   const { answer, api } = running;
   for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
-  const expected = CLAUDE_FEATURES.rewindsConversations ? 1 : 0;
-  await waitUntil("one has tried, and is gone", () => refused.filter(({ alive }) => !alive).length >= expected);
+  const expected = CLAUDE_FEATURES.rewindsConversations ? 3 : 0;
+  await waitUntil("they have tried, and are gone", () => refused.filter(({ alive }) => !alive).length >= expected);
   // Both conversations' processes, and a spare that is left alone for longer than one waits to rehearse.
   await waitUntil("the rest is stopped", () => all.filter(({ suspended }) => suspended).length >= 3);
   expect(refused).toHaveLength(expected);
   await answer({ system: "S", messages: [user("c")] });
   const last = api.requests.at(-1);
   expect(last && historyOf(last)).toEqual(apiHistory([user("c")]));
+});
+
+test("spares that were ended while they rehearsed do not keep the next ones from it", async () => {
+  let ended = 0;
+  let rehearsed = 0;
+  await using running = await startEngine({
+    pool: { profileSpares: 1 },
+    wrap: (process) => {
+      const { control } = process;
+      process.control = async (subtype, ...rest) => {
+        if (subtype !== "rewind_conversation" || ended >= 4) {
+          const answer = await control.call(process, subtype, ...rest);
+          if (subtype === "rewind_conversation") rehearsed += 1;
+          return answer;
+        }
+        ended += 1;
+        await process.close({ now: true });
+        return { rewound: false };
+      };
+      return process;
+    },
+  });
+  const { answer } = running;
+  for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
+  if (CLAUDE_FEATURES.rewindsConversations) await waitUntil("one that has rehearsed", () => rehearsed > 0);
+});
+
+test("two requests never get one process, although the first waited for a rehearsal that failed", async () => {
+  const gate = Promise.withResolvers<void>();
+  let rehearsals = 0;
+  await using running = await startEngine({
+    pool: { profileSpares: 1, chatSpares: 1 },
+    wrap: (process) => {
+      const { control } = process;
+      process.control = async (subtype, ...rest) => {
+        if (subtype !== "rewind_conversation" || ++rehearsals === 1) return control.call(process, subtype, ...rest);
+        await gate.promise;
+        return { rewound: false };
+      };
+      return process;
+    },
+  });
+  const { answer, api } = running;
+  for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
+  if (CLAUDE_FEATURES.rewindsConversations) await waitUntil("the profile's spare rehearses", () => rehearsals >= 2);
+  const before = api.requests.length;
+  const first = answer({ system: "S", messages: [user("first")] });
+  const second = answer({ system: "S", messages: [user("second")] });
+  await api.waitFor((request) => JSON.stringify(request.body.messages).includes("second"));
+  gate.resolve();
+  expect([await first, await second].map(textOfResult)).toEqual(["echo: first", "echo: second"]);
+  const seen = api.requests.slice(before).map((request) => historyOf(request));
+  expect(seen).toHaveLength(2);
+  expect(seen).toContainEqual(apiHistory([user("first")]));
+  expect(seen).toContainEqual(apiHistory([user("second")]));
 });
 
 test("at the limit the least recently used conversation gives its place, and goes on exactly later", async () => {

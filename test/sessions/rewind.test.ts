@@ -8,7 +8,17 @@ import type { ClaudeProcess } from "../../src/claude/transport.ts";
 import { toDaemonError } from "../../src/errors.ts";
 import type { Message } from "../../src/turn/message.ts";
 import type { ClientTool } from "../../src/turn/request.ts";
-import { apiError, createGate, message, type Reply, text, textBlock, toolBlock } from "../support/api-reply.ts";
+import type { ApiRequest } from "../support/anthropic-api.ts";
+import {
+  apiError,
+  createGate,
+  message,
+  type Reply,
+  rateLimited,
+  text,
+  textBlock,
+  toolBlock,
+} from "../support/api-reply.ts";
 import { CLAUDE_FEATURES } from "../support/claude.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
 import { waitUntil } from "../support/processes.ts";
@@ -98,8 +108,12 @@ test("an answer that the client stopped, asked again, needs no new process", asy
   expectHistory(running, withHalf);
 });
 
+/** What is asked of the model beside the history. */
+const asked = ({ body: { messages: _, metadata: __, ...rest } }: ApiRequest) => rest;
+
 const BADLY: Record<string, { reply: Reply; output?: { stop?: string[] } }> = {
-  "an error of the API": { reply: apiError(400, "no such thing") },
+  "an error of the API": { reply: apiError(529, "overloaded") },
+  "a limit of the API": { reply: rateLimited(0) },
   max_tokens: { reply: message([textBlock("cut")], { stopReason: "max_tokens" }) },
   "a stop sequence": { reply: text(["before ", "STOP after"]), output: { stop: ["STOP"] } },
   "a refusal": { reply: message([textBlock("I will not")], { stopReason: "refusal" }) },
@@ -109,6 +123,7 @@ for (const [what, { reply, output = {} }] of Object.entries(BADLY)) {
     await using running = await startEngine();
     const { answer, api, engine, launches } = running;
     const messages = [...(await converse(running, ["one"])), user("two")];
+    const first = api.requests[0];
     const started = launches.length;
     // The CLI tries some of these again.
     api.always(reply);
@@ -118,12 +133,30 @@ for (const [what, { reply, output = {} }] of Object.entries(BADLY)) {
     const result = await answer({ messages });
     expect(textOfResult(result)).toBe("fine");
     expectHistory(running, messages);
+    const again = api.requests.at(-1);
+    expect(again && asked(again)).toEqual(first && asked(first));
     const more = [...messages, asHistory(result), user("three")];
     await answer({ messages: more });
     expectHistory(running, more);
     expect(launches.length - started).toBe(1 - takenBack(1));
   });
 }
+
+test("what claude concludes from a request that the API calls invalid does not outlive it", async () => {
+  await using running = await startEngine();
+  const { answer, api, launches } = running;
+  const messages = [...(await converse(running, ["one"])), user("two")];
+  const first = api.requests[0];
+  const started = launches.length;
+  api.always(apiError(400, "adaptive thinking is not supported on this model"));
+  expect(await answer({ messages }).catch(toDaemonError)).toMatchObject({ code: "invalid_request" });
+  api.always(text("fine"));
+  await answer({ messages });
+  expectHistory(running, messages);
+  const again = api.requests.at(-1);
+  expect(again && asked(again)).toEqual(first && asked(first));
+  expect(launches.length - started).toBe(1);
+});
 
 const LOOK = { name: "look", inputSchema: { type: "object", properties: {} } };
 
@@ -159,6 +192,50 @@ test("a process that waits for a call which the client was not shown is freed, a
   await answer({ messages, tools });
   expectHistory(running, messages);
   expect(launches.length - started).toBe(1 - takenBack(1));
+});
+
+test("a turn that waits for results is left to them when the question before it is asked again", async () => {
+  await using running = await startEngine();
+  const { answer, api, launches } = running;
+  const tools = [LOOK];
+  const known = await converse(running, ["one"], tools);
+  const messages = [...known, user("two")];
+  api.script(message([toolBlock("look", {}, { id: "toolu_1" })]));
+  const call = await answer({ messages, tools });
+  await answer({ messages, tools });
+  expectHistory(running, messages);
+  const started = launches.length;
+  const result: Message = {
+    role: "user",
+    content: [{ type: "client-result", callId: "toolu_1", content: [{ type: "text", text: "R" }], isError: false }],
+  };
+  const withResult = [...messages, asHistory(call), result];
+  await answer({ messages: withResult, tools });
+  expectHistory(running, withResult);
+  expect(launches.length).toBe(started);
+});
+
+test("a client that leaves while the process is taken back finds it where it stood", async () => {
+  const client = new AbortController();
+  await using running = await startEngine({
+    wrap: (process) => {
+      const { control } = process;
+      process.control = async (subtype, ...rest) => {
+        const answer = await control.call(process, subtype, ...rest);
+        if (subtype === "rewind_conversation") client.abort();
+        return answer;
+      };
+      return process;
+    },
+  });
+  const { answer, engine } = running;
+  const messages = (await converse(running, ["one", "two"])).slice(0, 3);
+  await answer({ messages, signal: client.signal }).catch(toDaemonError);
+  await waitUntil("it is quiet", () => engine.status().busy === 0);
+  const before = counts(running).live;
+  await answer({ messages });
+  expectHistory(running, messages);
+  expect(counts(running).live - before).toBe(takenBack(1));
 });
 
 test("an image that was prompted is gone after its question was edited", async () => {
