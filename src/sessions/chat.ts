@@ -83,7 +83,7 @@ export async function* runChat(
     throw error;
   } finally {
     if (spent) void begun.trail.lease.end();
-    else if (!kept) void letGo(begun, deps.conversations);
+    else if (!kept) letGo(begun, deps.conversations);
   }
 }
 

@@ -59,6 +59,8 @@ export interface TakenBack {
 export class Conversations {
   private readonly standing = new Map<string, Set<Trail>>();
   private readonly stood = new Map<string, Set<Trail>>();
+  /** What becomes of turns that were left or failed, by the history that they followed. */
+  private readonly settling = new Map<string, Promise<void>>();
   private rests = 0;
 
   /** Begins to follow a process that was just handed out. Forgotten when it ends. */
@@ -125,6 +127,19 @@ export class Conversations {
       if (target !== undefined && last !== undefined) return { trail, target, last };
     }
     return undefined;
+  }
+
+  /** A process that had stood at this history comes to rest, or ends, when this settles. Must not reject. */
+  expect(key: string, settled: Promise<void>): void {
+    this.settling.set(key, settled);
+    void settled.then(() => {
+      if (this.settling.get(key) === settled) this.settling.delete(key);
+    });
+  }
+
+  /** Settles when the newest of them does; undefined where there is none. */
+  expected(key: string): Promise<void> | undefined {
+    return this.settling.get(key);
   }
 
   private rest(trail: Trail): void {

@@ -2,7 +2,7 @@
 import { rewind } from "../claude/rewind.ts";
 import { type ErrorCode, toDaemonError } from "../errors.ts";
 import type { PartOutcome, Turn } from "./contracts.ts";
-import type { Conversations, Trail } from "./conversations.ts";
+import type { Conversations, TakenBack, Trail } from "./conversations.ts";
 import type { SplitHistory } from "./history.ts";
 
 /** A turn, its process, and the history that the prompt followed; undefined where the process never stood at all of it. */
@@ -31,6 +31,9 @@ export function isSpentBy(error: unknown): boolean {
   return !PASSING.includes(toDaemonError(error).code);
 }
 
+/** How long a request waits for a turn that is being stopped: less than a new process takes. */
+const SETTLE_WAIT_MS = 250;
+
 /** A process that has stood at this history, taken back to it. Results of calls cannot be prompted. */
 export async function goBack(
   key: string,
@@ -38,12 +41,23 @@ export async function goBack(
   conversations: Conversations,
 ): Promise<Trail | undefined> {
   if (history.calls.length > 0) return undefined;
-  const taken = conversations.takeBack(key);
+  const taken = conversations.takeBack(key) ?? (await takeSettled(key, conversations));
   if (!taken) return undefined;
   const { trail, target, last } = taken;
   if (await rewind(trail.lease.process, target, last)) return trail;
   void trail.lease.end();
   return undefined;
+}
+
+/** Whoever stops an answer and asks again at once comes while claude is still being interrupted. */
+async function takeSettled(key: string, conversations: Conversations): Promise<TakenBack | undefined> {
+  const settled = conversations.expected(key);
+  if (!settled) return undefined;
+  const { promise: tooLate, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, SETTLE_WAIT_MS);
+  await Promise.race([settled, tooLate]);
+  clearTimeout(timer);
+  return conversations.takeBack(key);
 }
 
 /** The turn's prompt is in the memory: from now on the process can be taken back to before it. */
@@ -60,22 +74,30 @@ export function noteStandpoint(
  * The turn was left, failed, or was cut: what its process remembers is not the client's history. Once it is quiet it can be
  * taken back to a history from before (a client that stops an answer often asks again); else it is ended.
  */
-export async function letGo(followed: Followed, conversations: Conversations): Promise<void> {
+export function letGo(followed: Followed, conversations: Conversations): void {
+  const { trail, before } = followed;
+  const canGoBack = trail.lease.process.features.rewindsConversations;
+  if (!canGoBack || (before === undefined && trail.past.length === 0)) {
+    void trail.lease.end();
+    return;
+  }
+  const settled = settle(followed, conversations);
+  if (before !== undefined) conversations.expect(before, settled);
+}
+
+async function settle(followed: Followed, conversations: Conversations): Promise<void> {
   const { turn, trail, before } = followed;
-  const { process } = trail.lease;
-  if (process.features.rewindsConversations && (before !== undefined || trail.past.length > 0)) {
-    // It may still wait for results of calls that the client was not shown.
-    void turn.interrupt();
-    const outcome = await turn.settled;
-    if (outcome.state !== "gone" && process.alive) {
-      if (before !== undefined && outcome.promptUuid === undefined) {
-        // Left before it was prompted: it stands where it stood.
-        conversations.put(trail, before);
-        return;
-      }
-      noteStandpoint(followed, outcome, conversations);
-      if (conversations.putBack(trail)) return;
+  // It may still wait for results of calls that the client was not shown.
+  void turn.interrupt();
+  const outcome = await turn.settled;
+  if (outcome.state !== "gone" && trail.lease.process.alive) {
+    if (before !== undefined && outcome.promptUuid === undefined) {
+      // Left before it was prompted: it stands where it stood.
+      conversations.put(trail, before);
+      return;
     }
+    noteStandpoint(followed, outcome, conversations);
+    if (conversations.putBack(trail)) return;
   }
   void trail.lease.end();
 }

@@ -88,25 +88,30 @@ test("the same question asked again by several at once is answered to each from 
   expect(counts(running)).toMatchObject({ rewound: takenBack(1), resume: 3 - takenBack(1) });
 });
 
-test("an answer that the client stopped, asked again, needs no new process", async () => {
-  await using running = await startEngine();
-  const { answer, ask, api, engine, launches } = running;
-  const messages = [...(await converse(running, ["one"])), user("two")];
-  const gate = createGate();
-  api.script(text(["begin", gate, "never"]));
-  const started = launches.length;
-  for await (const event of ask({ messages })) if (event.type === "text-delta") break;
-  expect(await api.requests.at(-1)?.finished).toBe("closed-by-client");
-  gate.open();
-  await waitUntil("it is quiet", () => engine.status().busy === 0);
-  expect(textOfResult(await answer({ messages }))).toBe("echo: two");
-  expectHistory(running, messages);
-  expect(launches.length - started).toBe(1 - takenBack(1));
-  // What it did say before it was stopped is a history of its own.
-  const withHalf = [...messages, said("begin"), user("go on")];
-  await answer({ messages: withHalf });
-  expectHistory(running, withHalf);
-});
+for (const [when, isAtOnce] of [
+  ["at once", true],
+  ["later", false],
+] as const) {
+  test(`an answer that the client stopped, asked again ${when}, needs no new process`, async () => {
+    await using running = await startEngine();
+    const { answer, ask, api, engine, launches } = running;
+    const messages = [...(await converse(running, ["one"])), user("two")];
+    const gate = createGate();
+    api.script(text(["begin", gate, "never"]));
+    const started = launches.length;
+    for await (const event of ask({ messages })) if (event.type === "text-delta") break;
+    if (!isAtOnce) await waitUntil("it is quiet", () => engine.status().busy === 0);
+    expect(textOfResult(await answer({ messages }))).toBe("echo: two");
+    expect(await api.requests.at(-2)?.finished).toBe("closed-by-client");
+    gate.open();
+    expectHistory(running, messages);
+    expect(launches.length - started).toBe(1 - takenBack(1));
+    // What it did say before it was stopped is a history of its own.
+    const withHalf = [...messages, said("begin"), user("go on")];
+    await answer({ messages: withHalf });
+    expectHistory(running, withHalf);
+  });
+}
 
 /** What is asked of the model beside the history. */
 const asked = ({ body: { messages: _, metadata: __, ...rest } }: ApiRequest) => rest;
