@@ -48,6 +48,16 @@ export interface Trail {
   gone: boolean;
 }
 
+/** A turn under way on a process that stood at a history, and may be taken back to it afterwards. */
+export interface RunningTurn {
+  /** Its client has gone, or it has failed: claude is being stopped. */
+  left: boolean;
+  /** Settles when its process rests or is ended. */
+  readonly settled: Promise<void>;
+  /** To be said once, when that is so. */
+  over(): void;
+}
+
 /** A process that was taken for a history that it has stood at, and what must be cut before it stands there again. */
 export interface TakenBack {
   trail: Trail;
@@ -59,8 +69,7 @@ export interface TakenBack {
 export class Conversations {
   private readonly standing = new Map<string, Set<Trail>>();
   private readonly stood = new Map<string, Set<Trail>>();
-  /** What becomes of turns that were left or failed, by the history that they followed. */
-  private readonly settling = new Map<string, Promise<void>>();
+  private readonly running = new Map<string, RunningTurn>();
   private rests = 0;
 
   /** Begins to follow a process that was just handed out. Forgotten when it ends. */
@@ -129,17 +138,21 @@ export class Conversations {
     return undefined;
   }
 
-  /** A process that had stood at this history comes to rest, or ends, when this settles. Must not reject. */
-  expect(key: string, settled: Promise<void>): void {
-    this.settling.set(key, settled);
-    void settled.then(() => {
-      if (this.settling.get(key) === settled) this.settling.delete(key);
-    });
+  /** A turn follows this history; known until it is `over`. Of several the newest is. */
+  run(key: string): RunningTurn {
+    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    const over = () => {
+      if (this.running.get(key) === turn) this.running.delete(key);
+      resolve();
+    };
+    const turn: RunningTurn = { left: false, settled, over };
+    this.running.set(key, turn);
+    return turn;
   }
 
-  /** Settles when the newest of them does; undefined where there is none. */
-  expected(key: string): Promise<void> | undefined {
-    return this.settling.get(key);
+  /** The newest turn that follows this history and is not over. */
+  runningAt(key: string): RunningTurn | undefined {
+    return this.running.get(key);
   }
 
   private rest(trail: Trail): void {

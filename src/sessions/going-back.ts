@@ -2,7 +2,7 @@
 import { rewind } from "../claude/rewind.ts";
 import { type ErrorCode, toDaemonError } from "../errors.ts";
 import type { PartOutcome, Turn } from "./contracts.ts";
-import type { Conversations, TakenBack, Trail } from "./conversations.ts";
+import type { Conversations, RunningTurn, TakenBack, Trail } from "./conversations.ts";
 import type { SplitHistory } from "./history.ts";
 
 /** A turn, its process, and the history that the prompt followed; undefined where the process never stood at all of it. */
@@ -31,6 +31,8 @@ export function isSpentBy(error: unknown): boolean {
   return !PASSING.includes(toDaemonError(error).code);
 }
 
+/** How long after a client's next request we may hear that it has left the one before (5 ms were measured). */
+const NOTICE_WAIT_MS = 25;
 /** How long a request waits for a turn that is being stopped: less than a new process takes. */
 const SETTLE_WAIT_MS = 250;
 
@@ -49,15 +51,20 @@ export async function goBack(
   return undefined;
 }
 
-/** Whoever stops an answer and asks again at once comes while claude is still being interrupted. */
+/** Whoever stops an answer and asks again at once comes before claude has been stopped. */
 async function takeSettled(key: string, conversations: Conversations): Promise<TakenBack | undefined> {
-  const settled = conversations.expected(key);
-  if (!settled) return undefined;
+  const turn = conversations.runningAt(key);
+  if (!turn) return undefined;
+  await within(NOTICE_WAIT_MS, turn.settled);
+  if (turn.left) await within(SETTLE_WAIT_MS, turn.settled);
+  return conversations.takeBack(key);
+}
+
+async function within(ms: number, settled: Promise<void>): Promise<void> {
   const { promise: tooLate, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, SETTLE_WAIT_MS);
+  const timer = setTimeout(resolve, ms);
   await Promise.race([settled, tooLate]);
   clearTimeout(timer);
-  return conversations.takeBack(key);
 }
 
 /** The turn's prompt is in the memory: from now on the process can be taken back to before it. */
@@ -71,33 +78,43 @@ export function noteStandpoint(
 }
 
 /**
- * The turn was left, failed, or was cut: what its process remembers is not the client's history. Once it is quiet it can be
- * taken back to a history from before (a client that stops an answer often asks again); else it is ended.
+ * What becomes of a turn's process. `kept`: it rests at a history already. `spent`: it must not be used again. `left`: the
+ * turn was left, failed, or was cut.
  */
-export function letGo(followed: Followed, conversations: Conversations): void {
-  const { trail, before } = followed;
-  const canGoBack = trail.lease.process.features.rewindsConversations;
-  if (!canGoBack || (before === undefined && trail.past.length === 0)) {
-    void trail.lease.end();
-    return;
+export async function conclude(
+  followed: Followed,
+  fate: "kept" | "spent" | "left",
+  running: RunningTurn | undefined,
+  conversations: Conversations,
+): Promise<void> {
+  if (fate === "spent") void followed.trail.lease.end();
+  if (fate === "left") {
+    if (running) running.left = true;
+    await letGo(followed, conversations);
   }
-  const settled = settle(followed, conversations);
-  if (before !== undefined) conversations.expect(before, settled);
+  running?.over();
 }
 
-async function settle(followed: Followed, conversations: Conversations): Promise<void> {
+/**
+ * What its process remembers is not the client's history. Once it is quiet it can be taken back to a history from before (a
+ * client that stops an answer often asks again); else it is ended.
+ */
+async function letGo(followed: Followed, conversations: Conversations): Promise<void> {
   const { turn, trail, before } = followed;
-  // It may still wait for results of calls that the client was not shown.
-  void turn.interrupt();
-  const outcome = await turn.settled;
-  if (outcome.state !== "gone" && trail.lease.process.alive) {
-    if (before !== undefined && outcome.promptUuid === undefined) {
-      // Left before it was prompted: it stands where it stood.
-      conversations.put(trail, before);
-      return;
+  const { process } = trail.lease;
+  if (process.features.rewindsConversations && (before !== undefined || trail.past.length > 0)) {
+    // It may still wait for results of calls that the client was not shown.
+    void turn.interrupt();
+    const outcome = await turn.settled;
+    if (outcome.state !== "gone" && process.alive) {
+      if (before !== undefined && outcome.promptUuid === undefined) {
+        // Left before it was prompted: it stands where it stood.
+        conversations.put(trail, before);
+        return;
+      }
+      noteStandpoint(followed, outcome, conversations);
+      if (conversations.putBack(trail)) return;
     }
-    noteStandpoint(followed, outcome, conversations);
-    if (conversations.putBack(trail)) return;
   }
   void trail.lease.end();
 }

@@ -6,6 +6,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import type { ClaudeProcess } from "../../src/claude/transport.ts";
 import { toDaemonError } from "../../src/errors.ts";
+import type { TurnResult } from "../../src/turn/collect.ts";
 import type { Message } from "../../src/turn/message.ts";
 import type { ClientTool } from "../../src/turn/request.ts";
 import type { ApiRequest } from "../support/anthropic-api.ts";
@@ -88,10 +89,7 @@ test("the same question asked again by several at once is answered to each from 
   expect(counts(running)).toMatchObject({ rewound: takenBack(1), resume: 3 - takenBack(1) });
 });
 
-for (const [when, isAtOnce] of [
-  ["at once", true],
-  ["later", false],
-] as const) {
+for (const when of ["before that is heard of", "at once", "later"] as const) {
   test(`an answer that the client stopped, asked again ${when}, needs no new process`, async () => {
     await using running = await startEngine();
     const { answer, ask, api, engine, launches } = running;
@@ -99,9 +97,18 @@ for (const [when, isAtOnce] of [
     const gate = createGate();
     api.script(text(["begin", gate, "never"]));
     const started = launches.length;
-    for await (const event of ask({ messages })) if (event.type === "text-delta") break;
-    if (!isAtOnce) await waitUntil("it is quiet", () => engine.status().busy === 0);
-    expect(textOfResult(await answer({ messages }))).toBe("echo: two");
+    let again: Promise<TurnResult> | undefined;
+    for await (const event of ask({ messages })) {
+      if (event.type !== "text-delta") continue;
+      if (when === "before that is heard of") {
+        again = answer({ messages });
+        // It has looked for its process by then.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      break;
+    }
+    if (when === "later") await waitUntil("it is quiet", () => engine.status().busy === 0);
+    expect(textOfResult(await (again ?? answer({ messages })))).toBe("echo: two");
     expect(await api.requests.at(-2)?.finished).toBe("closed-by-client");
     gate.open();
     expectHistory(running, messages);
