@@ -1,8 +1,8 @@
 /**
  * Reads at once from a writer that takes its time, and in batches from one that does not. Measured on Bun 1.4.5: a read
- * costs a wake-up and several system calls however little it brings, and a claude that writes line after line was read
- * line by line. A batch should be larger; at some 200 lines that nobody has read a socket is full and claude waits, so it
- * should not be much larger.
+ * costs a wake-up, six system calls and a buffer of 64 KiB however little it brings, and a claude that writes line after
+ * line was read line by line. Until the runtime's own 16 KiB are full every write still wakes it, so a batch should be
+ * larger; at some 200 lines that nobody has read a socket is full and claude waits, so it should not be much larger.
  */
 
 /** Reads without a pause; each costs one, and each millisecond spent waiting for the writer earns one. */
@@ -15,21 +15,31 @@ const MAX_PAUSE_MS = 8;
 const SMALL_BATCH_BYTES = 16 * 1024;
 const LARGE_BATCH_BYTES = 32 * 1024;
 
-/** The pace of one writer, told by what each read brought. */
-export class Pace {
-  // The first read is one.
-  #credit = BURST_READS - 1;
-  #pauseMs = FIRST_PAUSE_MS;
-  #paused = false;
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number;
+  sleep(ms: number): Promise<void>;
+}
 
-  /** A read that was waited for so long has brought so much: milliseconds to let pass before the next one; 0: none. */
-  afterRead(bytes: number, waitedMs: number): number {
-    this.#credit = Math.min(BURST_READS, this.#credit + waitedMs);
-    if (this.#paused && bytes < SMALL_BATCH_BYTES) this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
-    else if (this.#paused && bytes > LARGE_BATCH_BYTES) this.#pauseMs = Math.max(MIN_PAUSE_MS, this.#pauseMs / 2);
-    this.#paused = this.#credit < 1;
-    if (this.#paused) return this.#pauseMs;
-    this.#credit -= 1;
-    return 0;
-  }
+const REAL_CLOCK: Clock = { now: () => performance.now(), sleep: Bun.sleep };
+
+/** The same read, one call at a time, at the pace of its writer. */
+export function paced<Result extends { value?: Uint8Array | undefined }>(
+  read: () => Promise<Result>,
+  clock: Clock = REAL_CLOCK,
+): () => Promise<Result> {
+  let credit = BURST_READS;
+  let pauseMs = FIRST_PAUSE_MS;
+  return async () => {
+    const pauses = credit < 1;
+    if (pauses) await clock.sleep(pauseMs);
+    else credit -= 1;
+    const askedAt = clock.now();
+    const result = await read();
+    credit = Math.min(BURST_READS, credit + clock.now() - askedAt);
+    const bytes = result.value?.length ?? 0;
+    if (pauses && bytes < SMALL_BATCH_BYTES) pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2);
+    else if (pauses && bytes > LARGE_BATCH_BYTES) pauseMs = Math.max(MIN_PAUSE_MS, pauseMs / 2);
+    return result;
+  };
 }

@@ -89,8 +89,8 @@ class Claude implements ClaudeProcess {
       processMarker: this.#marker,
       own: deps.own,
     });
-    const { child, output } = spawn([deps.claude.path, ...toArgs(options, this.features)], options.cwd, environment);
-    [this.#child, this.pid] = [child, child.pid];
+    this.#child = spawn([deps.claude.path, ...toArgs(options, deps.claude.features)], options.cwd, environment);
+    this.pid = this.#child.pid;
     deps.track(this.pid);
     this.#logger = deps.logger.child({ pid: this.pid });
     this.#logger.debug("claude started", { kind: options.kind });
@@ -100,7 +100,7 @@ class Claude implements ClaudeProcess {
     this.#control = new ControlRequests(write);
     this.#incoming = new IncomingRequests({ write, listener: () => this.#listener, logger: this.#logger });
     this.#output = new ClaudeOutput({
-      source: output,
+      stream: this.#child.stdout,
       maxLineBytes: deps.maxLineBytes ?? MAX_LINE_BYTES,
       line: (line) => this.#receive(line),
     });

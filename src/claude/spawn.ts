@@ -2,55 +2,27 @@
 import { existsSync, readlinkSync } from "node:fs";
 import type { Subprocess } from "bun";
 import { DaemonError } from "../errors.ts";
-import type { OutputSource } from "./output.ts";
-import { closeDescriptor, openSocketPair } from "./socket-pair.ts";
 import type { ExitReport } from "./transport.ts";
 
-export type Child = Subprocess<"pipe", "pipe" | number, "pipe">;
-
-export interface Spawned {
-  child: Child;
-  /** Its stdout: to be read by whoever spawns, to the end. */
-  output: OutputSource;
-}
+export type Child = Subprocess<"pipe", "pipe", "pipe">;
 
 /** Throws `claude_missing`, `overloaded`, `forbidden` or `invalid_request`; nothing is left running then. */
-export function spawn(cmd: string[], cwd: string, env: Record<string, string>): Spawned {
-  let spawned: Spawned;
+export function spawn(cmd: string[], cwd: string, env: Record<string, string>): Child {
+  let child: Child;
   try {
     // Its own session: a Ctrl-C at the daemon's terminal is the daemon's to handle.
-    spawned = withOutput((stdout) =>
-      Bun.spawn({ cmd, cwd, env, stdin: "pipe", stdout, stderr: "pipe", detached: true }),
-    );
+    child = Bun.spawn({ cmd, cwd, env, stdin: "pipe", stdout: "pipe", stderr: "pipe", detached: true });
   } catch (error) {
     throw spawnError(error, cwd);
   }
-  const { child } = spawned;
   // The directory was checked by name; somebody may have exchanged it before the spawn.
   const actual = process.platform === "linux" ? linkTarget(`/proc/${child.pid}/cwd`) : undefined;
   // Undefined: it has exited already, and its exit says why.
   if (actual !== undefined && actual !== cwd) {
     child.kill("SIGKILL");
-    if ("fd" in spawned.output) closeDescriptor(spawned.output.fd);
     throw new DaemonError("forbidden", "The working directory changed while Claude Code was started. Try again.");
   }
-  return spawned;
-}
-
-function withOutput(start: (stdout: "pipe" | number) => Child): Spawned {
-  const pair = openSocketPair();
-  if (!pair) {
-    const child = start("pipe");
-    return { child, output: { stream: child.stdout as ReadableStream<Uint8Array> } };
-  }
-  try {
-    return { child: start(pair.theirs), output: { fd: pair.ours } };
-  } catch (error) {
-    closeDescriptor(pair.ours);
-    throw error;
-  } finally {
-    closeDescriptor(pair.theirs);
-  }
+  return child;
 }
 
 function linkTarget(path: string): string | undefined {

@@ -36,7 +36,7 @@ export function codeMappings(smaps: string, path: string): CodeMapping[] {
 
 /** Linux only. Gives back the code of this process; returns how many KB were resident. Throws where libc is not found. */
 export async function releaseCode(): Promise<number> {
-  const { openLibc } = await import("../libc.ts");
+  const { openLibc } = await import("./libc.ts");
   const { madvise } = openLibc({ madvise: { args: ["usize", "usize", "i32"], returns: "i32" } });
   let releasedKb = 0;
   for (const { address, bytes, residentKb } of codeMappings(

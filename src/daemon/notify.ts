@@ -4,8 +4,8 @@
  */
 import { ptr } from "bun:ffi";
 import type { HostFacts } from "../config/environment.ts";
-import { openLibc } from "../libc.ts";
 import type { Logger } from "../log.ts";
+import { openLibc } from "./libc.ts";
 
 export interface Notifier {
   /** It listens and claude was checked: `systemctl start` returns. */

@@ -5,7 +5,7 @@
  * of the processor changes, and no right is needed.
  */
 import { ptr } from "bun:ffi";
-import { openLibc } from "../libc.ts";
+import { openLibc } from "./libc.ts";
 
 /** The shortest that the kernel grants: a wake-up of the daemon seldom needs more. */
 const SLICE_NS = 100_000n;

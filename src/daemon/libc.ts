@@ -1,4 +1,4 @@
-/** Functions of libc, for what neither Bun nor Node has. Open them when they are needed: that compiles the bridge. */
+/** Functions of libc, for what neither Bun nor Node has. Import it lazily: the first call compiles the bridge. */
 import { dlopen, type FFIFunction } from "bun:ffi";
 
 /** Opens glibc, else musl. Throws where there is neither. */
