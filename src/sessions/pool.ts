@@ -1,8 +1,9 @@
 /**
  * The processes we keep: spares booted ahead of need, busy ones, and idle ones that wait for their conversation.
  *
- * Invariant: a process that was ever handed out belongs to that conversation until it ends. Only processes nobody has
- * prompted are spares, so no conversation can meet a trace of another.
+ * Invariant: a process that was ever handed out belongs to its conversation, and to those that begin as it did
+ * (conversations.ts), until it ends. Spares are processes that no client has prompted, so a conversation that begins anew
+ * cannot meet a trace of another.
  */
 import { availableParallelism } from "node:os";
 import type { ClaudeProcess, InitializeResult, LaunchOptions } from "../claude/transport.ts";

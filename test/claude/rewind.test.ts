@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { rehearse, rewind } from "../../src/claude/rewind.ts";
 import { type AnthropicApi, startAnthropicApi } from "../support/anthropic-api.ts";
+import { text, toolCall } from "../support/api-reply.ts";
 import { CLAUDE_FEATURES } from "../support/claude.ts";
 import { answeringFake, createFakeClaude } from "../support/fake-claude.ts";
 import { apiHistory, historyOf } from "../support/history.ts";
@@ -84,6 +85,58 @@ test.if(supported)("what was rehearsed reaches neither the model nor the disk, a
   expect(bodies).toHaveLength(4);
   expect(bodies.slice(2)).toEqual(bodies.slice(0, 2));
 });
+
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+
+test.if(supported)(
+  "after a rewind every request is, byte for byte, that of a process which never heard what was taken back",
+  async () => {
+    await using api = startAnthropicApi();
+    const requests: { body: string; headers: Record<string, string> }[][] = [];
+    for (const isTakenBack of [false, true]) {
+      await using driven = await drive({ apiUrl: api.url, launch: { clientTools: true, model: "sonnet" } });
+      const { claude, seen, home } = driven;
+      await claude.initialize({ systemPrompt: "S", clientTools: tools });
+      await turn(driven, "one");
+      if (isTakenBack) {
+        const target = await claude.prompt(
+          [
+            { type: "text", text: "a secret of another conversation" },
+            { type: "image", source: { kind: "base64", mediaType: "image/png", data: PIXEL } },
+          ],
+          { verbatim: true },
+        );
+        await seen.result();
+        api.script(toolCall("look", {}), text("seen"));
+        const asked = claude.prompt(say("look at it"), { verbatim: true });
+        await seen.until("a call", () => seen.calls.length === 1);
+        const [call] = seen.calls;
+        claude.answerClientCall(call?.callId ?? "", {
+          content: [{ type: "text", text: "another secret" }],
+          isError: false,
+        });
+        await seen.result();
+        expect(await rewind(claude, target, await asked)).toBe(true);
+      }
+      const before = api.requests.length;
+      await turn(driven, "two");
+      await turn(driven, "three");
+      const ids = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+      requests.push(
+        api.requests.slice(before).map(({ body: { metadata: _, ...body }, headers }) => ({
+          body: JSON.stringify(body).replaceAll(home.cwd, "CWD"),
+          headers: Object.fromEntries(
+            [...headers]
+              .filter(([name]) => name !== "content-length")
+              .map(([name, value]) => [name, value.replace(ids, "ID")]),
+          ),
+        })),
+      );
+    }
+    expect(requests[1]).toHaveLength(2);
+    expect(requests[1]).toEqual(requests[0] ?? []);
+  },
+);
 
 test("a rehearsal that is not taken back is a failure", async () => {
   const result = '{ type: "result", subtype: "success", is_error: false, result: "" }';
