@@ -3,10 +3,17 @@
  * takes its turn in every round; printed are medians from the request to the first text, in milliseconds, and what else the model
  * API received. What came of it stands in docs/performance.md, "How a process is started".
  */
+import type { ClaudeFeatures } from "../src/claude/features.ts";
 import { rehearse } from "../src/claude/rewind.ts";
 import type { JsonObject } from "../src/turn/message.ts";
 import { startAnthropicApi } from "../test/support/anthropic-api.ts";
-import { type BareClaude, CHAT_ARGS, createClaudeHome, startBareClaude } from "../test/support/claude.ts";
+import {
+  type BareClaude,
+  CHAT_ARGS,
+  CLAUDE_FEATURES,
+  createClaudeHome,
+  startBareClaude,
+} from "../test/support/claude.ts";
 import { median } from "./statistics.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 7);
@@ -32,6 +39,22 @@ const prompt = async (claude: BareClaude, line: JsonObject) => {
   await claude.turn(from);
 };
 
+async function rehearsed(claude: BareClaude, features: ClaudeFeatures): Promise<void> {
+  await initialize(claude);
+  await rehearse({
+    control: async (subtype, payload) => (await claude.control(subtype, payload)).response ?? null,
+    listen: (listener) => {
+      const from = claude.lines.length;
+      if (listener) void claude.turn(from).then(([...lines]) => listener.message(lines.at(-1) ?? never()));
+    },
+    prompt: async (_, { uuid = "", unanswered = false }) => {
+      await prompt(claude, { uuid, ...(unanswered ? { shouldQuery: false } : {}) });
+      return uuid;
+    },
+    features,
+  });
+}
+
 const CANDIDATES: Record<string, Candidate> = {
   "cold, `initialize` and prompt in one write": { late: (claude) => void initialize(claude) },
   "booted, then initialized late": { ready: boot, late: (claude) => void initialize(claude) },
@@ -53,21 +76,9 @@ const CANDIDATES: Record<string, Candidate> = {
       await claude.control("get_context_usage");
     },
   },
-  "initialized and rehearsed": {
-    ready: async (claude) => {
-      await initialize(claude);
-      await rehearse({
-        control: async (subtype, payload) => (await claude.control(subtype, payload)).response ?? null,
-        listen: (listener) => {
-          const from = claude.lines.length;
-          if (listener) void claude.turn(from).then(([...lines]) => listener.message(lines.at(-1) ?? never()));
-        },
-        prompt: async (_, { uuid = "" }) => {
-          await prompt(claude, { uuid, shouldQuery: false });
-          return uuid;
-        },
-      });
-    },
+  "initialized and rehearsed": { ready: (claude) => rehearsed(claude, CLAUDE_FEATURES) },
+  "initialized and rehearsed, as before 2.1.330": {
+    ready: (claude) => rehearsed(claude, { ...CLAUDE_FEATURES, refusesByLimit: false }),
   },
   "later turns": {
     ready: async (claude) => {

@@ -13,8 +13,8 @@ const MODEL = "sonnet";
 const STATE = [".local", "state", "claude-code-daemon"];
 /** Writes between two commits of the seed. */
 const BATCH = 20;
-/** One after the other: a claude is 5 to 10 % faster or slower than the next one for all its life, whatever the store. */
-const CONVERSATIONS = 6;
+/** One after the other: a claude is 5 to 10 % faster or slower than the next, one of constant pace is not. */
+const CONVERSATIONS = { real: 12, steady: 6 };
 /** Rounds from one new chat to the next. */
 const NEW_CHAT_EVERY = 4;
 
@@ -95,6 +95,7 @@ export async function makeStores(place: Place): Promise<Homes> {
 /** Both daemons run at the same time and take turns, so that a busy moment hits both. */
 export async function fullStore(place: Place, homes: Homes, rounds: number, claude?: string): Promise<Row> {
   const withClaude = claude === undefined ? {} : { claude };
+  const count = claude === undefined ? CONVERSATIONS.real : CONVERSATIONS.steady;
   const starts = { empty: [] as number[], full: [] as number[] };
   for (let round = 0; round < Math.min(rounds, 10); round++) {
     for (const kind of ["empty", "full"] as const) {
@@ -113,7 +114,7 @@ export async function fullStore(place: Place, homes: Homes, rounds: number, clau
   };
   let conversations = { empty: await open(daemons.empty), full: await open(daemons.full) };
   for (let round = 0; round < rounds; round++) {
-    if (round > 0 && round % Math.ceil(rounds / CONVERSATIONS) === 0)
+    if (round > 0 && round % Math.ceil(rounds / count) === 0)
       conversations = { empty: await open(daemons.empty), full: await open(daemons.full) };
     // The order changes from round to round, and from one new chat to the next.
     const emptyFirst = (round + Math.floor(round / NEW_CHAT_EVERY)) % 2 === 0;

@@ -35,6 +35,9 @@ const REFUSED =
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
+/** Tokens. The CLI guesses them from characters and would refuse a long prompt unasked: whether it fits is the API's to say. */
+export const BLOCKING_LIMIT = "100000000";
+
 /** Quiet, honest about upstream faults, and no turn that starts by itself. */
 const ALWAYS = {
   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
@@ -45,8 +48,7 @@ const ALWAYS = {
   // A retried stream begins again from the first word; the fallback would add a second whole answer to it.
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: "1",
   CLAUDE_CODE_DISABLE_REFUSAL_RETRY: "1",
-  // The CLI guesses tokens from characters and would refuse a long prompt unasked: whether it fits is the API's to say.
-  CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: "100000000",
+  CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: BLOCKING_LIMIT,
 };
 
 /** U+2060: the shortest resume prompt that the CLI accepts, and then the only residue of it. */

@@ -12,6 +12,8 @@ export const BEST_VERSION = "2.1.260";
 interface Feature {
   /** The first version that has it, or the first one tried that does. */
   since: string;
+  /** The newest version it was tried on, where a mistake would cost the user something: newer ones count as without it. */
+  until?: string;
   /** What a person notices where it is missing, after "version X". */
   without: string;
 }
@@ -31,6 +33,15 @@ const FEATURES = {
   silentModelSwitch: { since: "2.1.260", without: "keeps a chat process ready for the last chat's model alone" },
   /** `rewind_conversation`: takes a running conversation back to before any of its prompts; before, only the last one. */
   rewindsConversations: { since: "2.1.260", without: "starts a new process for an edited or repeated chat message" },
+  /**
+   * Refuses a turn by a live setting right before its request (claude/rewind.ts). 2.1.260 ignores the setting, and asks the
+   * model what nobody wanted to know: raise `until` only after trying.
+   */
+  refusesByLimit: {
+    since: "2.1.330",
+    until: "2.1.332",
+    without: "rehearses the first turn of a prepared chat in part",
+  },
   /** Records a session's system prompt, and sends the record whatever a later launch says; can be told not to. */
   systemPromptSnapshot: { since: "2.1.260", without: "takes a resumed session's system prompt from each launch" },
   /** A tool whose schema has `anyOf`, `oneOf` or `allOf` at its root is flattened; before, it vanishes or is refused. */
@@ -57,7 +68,9 @@ export function compareVersions(left: string, right: string): number {
 }
 
 export function featuresOf(version: string): ClaudeFeatures {
-  const known = Object.entries(FEATURES).map(([name, { since }]) => [name, compareVersions(version, since) >= 0]);
+  const has = ({ since, until }: Feature) =>
+    compareVersions(version, since) >= 0 && (until === undefined || compareVersions(version, until) <= 0);
+  const known = Object.entries(FEATURES).map(([name, feature]) => [name, has(feature)]);
   return Object.fromEntries(known) as ClaudeFeatures;
 }
 

@@ -1,16 +1,19 @@
 /**
  * Taking a running process back: its memory is then what it was before one of its prompts, whatever came of that prompt
  * (an answer, tool rounds, an interrupt, an error, the CLI's own words after a cut). And, with that, rehearsing: a process
- * that has already carried out a turn answers its first real one a fifth to a third sooner. Both from 2.1.260 on
+ * that has already carried out a turn answers its first real one a third to a half sooner. Both from 2.1.260 on
  * (`ClaudeFeatures.rewindsConversations`), and only where nothing is persisted: a session's file keeps what was taken back.
  */
 import { DaemonError } from "../errors.ts";
+import type { Json } from "../turn/message.ts";
+import { BLOCKING_LIMIT } from "./env.ts";
 import { isObject } from "./json.ts";
+import type { ResultLine } from "./messages.ts";
 import type { ClaudeProcess, ProcessListener } from "./transport.ts";
 
 /** A memory is cut in a few milliseconds; a process that needs longer than this is not worth waiting for. */
 const REWIND_TIMEOUT_MS = 1_000;
-/** The rehearsed turn makes no request: 30 ms on a quiet core. Whoever wants the process meanwhile waits for it. */
+/** The rehearsed turn makes no request: 30 to 70 ms on a quiet core. Whoever wants the process meanwhile waits for it. */
 const REHEARSAL_TIMEOUT_MS = 1_000;
 /** Never shown to a model. */
 const REHEARSED = [{ type: "text" as const, text: "." }];
@@ -32,22 +35,42 @@ export async function rewind(process: Pick<ClaudeProcess, "control">, target: st
 
 /**
  * Carries out an idle process's first turn without asking the model, and forgets it again: what the CLI does before its
- * first request for the first time, and slowly, is then done. Throws where that did not work out: the process must be ended,
- * because a conversation could meet what was rehearsed.
+ * first request for the first time, and slowly, is then done. The turn is one that the CLI itself refuses right before
+ * its request, because it may hold no more than a token; where a version would ask all the same, one that is only taken into
+ * the memory. Throws where that did not work out: the process must be ended, because a conversation could meet what was
+ * rehearsed.
  */
-export async function rehearse(process: Pick<ClaudeProcess, "control" | "listen" | "prompt">): Promise<void> {
+export async function rehearse(
+  process: Pick<ClaudeProcess, "control" | "listen" | "prompt" | "features">,
+): Promise<void> {
   const uuid = crypto.randomUUID();
-  const { promise: over, resolve, reject } = Promise.withResolvers<void>();
+  const isRefused = process.features.refusesByLimit;
+  const { promise: result, resolve, reject } = Promise.withResolvers<ResultLine>();
+  // A process may go before its turn is waited for.
+  result.catch(() => undefined);
   const failed = () => reject(notTakenBack());
   const timer = setTimeout(failed, REHEARSAL_TIMEOUT_MS);
-  process.listen({ ...DEAF, message: ({ type }) => void (type === "result" && resolve()), exited: failed });
+  process.listen({
+    ...DEAF,
+    message: (message) => void (message.type === "result" && resolve(message)),
+    exited: failed,
+  });
   try {
-    await Promise.all([over, process.prompt(REHEARSED, { verbatim: true, uuid, unanswered: true })]);
+    if (isRefused) await setLimit(process, "1");
+    const prompted = process.prompt(REHEARSED, { verbatim: true, uuid, unanswered: !isRefused });
+    const [{ terminal_reason: reason }] = await Promise.all([result, prompted]);
+    if (isRefused && reason !== "blocking_limit") throw notTakenBack();
+    if (isRefused) await setLimit(process, BLOCKING_LIMIT);
   } finally {
     clearTimeout(timer);
     process.listen(undefined);
   }
   if (!(await rewind(process, uuid, uuid))) throw notTakenBack();
+}
+
+function setLimit(process: Pick<ClaudeProcess, "control">, tokens: string): Promise<Json> {
+  const settings = { env: { CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE: tokens } };
+  return process.control("apply_flag_settings", { settings }, REHEARSAL_TIMEOUT_MS);
 }
 
 function notTakenBack(): DaemonError {

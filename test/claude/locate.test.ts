@@ -83,4 +83,7 @@ test("versions compare by number", () => {
   expect(compareVersions("2.1.126-beta.1", "2.1.126")).toBe(0);
   expect(compareVersions("3.0.0", "2.9.999")).toBeGreaterThan(0);
   expect([featuresOf("2.1.247").clientComposed, featuresOf("2.1.248").clientComposed]).toEqual([false, true]);
+  // Where a mistake would cost the user a request, untried versions count as without it.
+  const tried = ["2.1.329", "2.1.330", "2.1.332", "2.1.333"].map((version) => featuresOf(version).refusesByLimit);
+  expect(tried).toEqual([false, true, true, false]);
 });

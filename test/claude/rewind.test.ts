@@ -58,32 +58,43 @@ test("a process that is gone cannot be taken back", async () => {
   expect(await rewind(claude, uuid, uuid)).toBe(false);
 });
 
+/** The features of a process: as they are, and without the setting that lets it refuse what it rehearses. */
+const REHEARSALS = CLAUDE_FEATURES.refusesByLimit ? [true, false] : [false];
+
 test.if(supported)("what was rehearsed reaches neither the model nor the disk, and changes no request", async () => {
   await using api = startAnthropicApi();
-  const bodies: string[] = [];
-  for (const rehearses of [false, true]) {
+  const bodies: string[][] = [];
+  for (const rehearses of [undefined, ...REHEARSALS]) {
     await using driven = await drive({ apiUrl: api.url, launch: { clientTools: true, model: "sonnet" } });
     const { claude, seen, home } = driven;
     await claude.initialize({ systemPrompt: "S", clientTools: tools });
-    if (rehearses) {
-      const before = api.requests.length;
-      await rehearse(claude);
+    const before = api.requests.length;
+    if (rehearses !== undefined) {
+      await rehearse({
+        control: claude.control.bind(claude),
+        listen: claude.listen.bind(claude),
+        prompt: claude.prompt.bind(claude),
+        features: { ...CLAUDE_FEATURES, refusesByLimit: rehearses },
+      });
       expect([api.requests.length, api.others.length]).toEqual([before, 0]);
       claude.listen(seen);
     }
-    const before = api.requests.length;
     await turn(driven, "one");
-    await turn(driven, "two");
-    for (const { body } of api.requests.slice(before)) {
-      // Ids of the process, not of what is said.
-      const { metadata: _, ...rest } = body;
-      bodies.push(JSON.stringify(rest).replaceAll(home.cwd, "CWD"));
-    }
+    // Far over what it was allowed to hold while it rehearsed, and over the CLI's own guess of what fits.
+    await turn(driven, "two ".repeat(300_000));
+    bodies.push(
+      api.requests.slice(before).map(({ body }) => {
+        // Ids of the process, not of what is said.
+        const { metadata: _, ...rest } = body;
+        return JSON.stringify(rest).replaceAll(home.cwd, "CWD");
+      }),
+    );
+    await claude.close({ now: true });
     for (const file of filesIn(home.path)) expect(readFileSync(file, "utf8")).not.toContain('"content":"."');
     expect(filesIn(home.path).filter((file) => file.endsWith(".jsonl"))).toEqual([]);
   }
-  expect(bodies).toHaveLength(4);
-  expect(bodies.slice(2)).toEqual(bodies.slice(0, 2));
+  expect(bodies[0]).toHaveLength(2);
+  for (const one of bodies.slice(1)) expect(one).toEqual(bodies[0] ?? []);
 });
 
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
@@ -138,13 +149,26 @@ test.if(supported)(
   },
 );
 
-test("a rehearsal that is not taken back is a failure", async () => {
-  const result = '{ type: "result", subtype: "success", is_error: false, result: "" }';
-  await using fake = await createFakeClaude(answeringFake(`say(${result});`));
-  await using driven = await drive({ apiUrl: "http://127.0.0.1:9", path: fake.path });
-  await driven.claude.initialize({});
-  await expect(rehearse(driven.claude)).rejects.toMatchObject({ code: "claude_failed" });
-});
+for (const [what, reason] of [
+  ["is not taken back", "blocking_limit"],
+  ["was answered after all", "completed"],
+] as const) {
+  test(`a rehearsal that ${what} is a failure`, async () => {
+    const result = `{ type: "result", subtype: "success", is_error: true, result: "", terminal_reason: "${reason}" }`;
+    await using fake = await createFakeClaude(answeringFake(`say(${result});`));
+    await using driven = await drive({ apiUrl: "http://127.0.0.1:9", path: fake.path });
+    const { claude } = driven;
+    await claude.initialize({});
+    const asked: string[] = [];
+    const { control } = claude;
+    claude.control = (subtype, ...rest) => {
+      asked.push(subtype);
+      return control.call(claude, subtype, ...rest);
+    };
+    await expect(rehearse(claude)).rejects.toMatchObject({ code: "claude_failed" });
+    expect(asked.includes("rewind_conversation")).toBe(reason === "blocking_limit");
+  });
+}
 
 test("a process that ends while it rehearses is a failure", async () => {
   await using fake = await createFakeClaude(answeringFake("process.exit(0);"));

@@ -1,6 +1,6 @@
 /** The pool on the real claude: spares, limits, the line, and what idle processes cost. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import type { ClaudeProcess, PromptOptions } from "../../src/claude/transport.ts";
+import type { ClaudeProcess } from "../../src/claude/transport.ts";
 import { toDaemonError } from "../../src/errors.ts";
 import { createGate, text } from "../support/api-reply.ts";
 import { CLAUDE_FEATURES } from "../support/claude.ts";
@@ -46,24 +46,24 @@ test("a system prompt that comes again has an initialized process waiting", asyn
 });
 
 test("an initialized spare rehearses before it is needed, and its first conversation meets nothing of that", async () => {
-  const prompts: PromptOptions[] = [];
+  let rehearsed = 0;
   await using running = await startEngine({
     pool: { profileSpares: 1 },
     wrap: (process) => {
-      const { prompt } = process;
-      process.prompt = (content, options) => {
-        prompts.push(options);
-        return prompt.call(process, content, options);
+      const { control } = process;
+      process.control = async (subtype, ...rest) => {
+        const answer = await control.call(process, subtype, ...rest);
+        if (subtype === "rewind_conversation") rehearsed += 1;
+        return answer;
       };
       return process;
     },
   });
   const { engine, answer, api } = running;
-  const rehearsals = () => prompts.filter((options) => options.unanswered).length;
   for (const content of ["a", "b"]) await answer({ system: "S", messages: [user(content)] });
   const expected = CLAUDE_FEATURES.rewindsConversations ? 2 : 0;
   // The process that told the models is the other one.
-  await waitUntil("the spares", () => engine.status().spare >= 2 && rehearsals() === expected);
+  await waitUntil("the spares", () => engine.status().spare >= 2 && rehearsed === expected);
   const messages = [user("c")];
   const result = await answer({ system: "S", messages });
   expect(engine.metrics().firstTokenSeconds.profile.count).toBe(1);
