@@ -8,6 +8,13 @@ export function quantile(values: readonly number[], share: number): number {
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
+/** Of the mean; NaN of fewer than two. */
+export function standardError(values: readonly number[]): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
+}
+
 /** `12.3 ms (11.9-14.0)`: median, p10 and p90. */
 export function spread(values: readonly number[]): string {
   const [low, high] = [quantile(values, 0.1), quantile(values, 0.9)];

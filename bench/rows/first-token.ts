@@ -2,7 +2,7 @@
 import { Conversation, chat } from "../client.ts";
 import type { Daemon, Place } from "../place.ts";
 import { descendants, stateOf } from "../proc.ts";
-import { atMost, fraction, median, quantile, type Row, spread } from "../statistics.ts";
+import { atMost, fraction, median, quantile, type Row, spread, standardError } from "../statistics.ts";
 
 const MODEL = "sonnet";
 const PROFILE = "You are the assistant of this application. Answer briefly.";
@@ -156,7 +156,7 @@ export async function turns(place: Place, conversations: number, each: number, o
     {
       what: "first token, conversation continued by a stateless client",
       target: "≤ 1/15 of `claude -p`, ≤ 1.1 × bare",
-      measured: `${spread(first.daemon)}: ${fraction(ratio)}; ${overBare.toFixed(2)} × bare ${spread(first.bare)}; by conversation ${quantile(ratios, 0.1).toFixed(2)}-${quantile(ratios, 0.9).toFixed(2)}`,
+      measured: `${spread(first.daemon)}: ${fraction(ratio)}; ${overBare.toFixed(2)} × bare ${spread(first.bare)}; by conversation ${quantile(ratios, 0.1).toFixed(2)}-${quantile(ratios, 0.9).toFixed(2)}, ± ${standardError(ratios).toFixed(3)}`,
       verdict: ratio <= 1 / 15 && overBare <= 1.1 ? "met" : "missed",
     },
     {
