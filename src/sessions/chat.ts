@@ -22,7 +22,7 @@ import {
   type TurnOptions,
 } from "./contracts.ts";
 import type { Conversations, Trail } from "./conversations.ts";
-import { conclude, type Followed, goBack, isSpentBy, noteStandpoint } from "./going-back.ts";
+import { canGoBack, conclude, type Followed, goBack, isSpentBy, noteStandpoint } from "./going-back.ts";
 import { GO_ON, resumable, type SplitHistory, splitHistory } from "./history.ts";
 import { HistoryDigest } from "./history-hash.ts";
 import { isFirstToken, type MetricsRecorder } from "./metrics.ts";
@@ -61,7 +61,7 @@ export async function* runChat(
   for (const message of history.known) digest.add(message);
   const begun = await begin(request, model, plan, history, digest, deps);
   for (const message of request.messages.slice(history.known.length)) digest.add(message);
-  const running = begun.before === undefined ? undefined : deps.conversations.run(begun.before);
+  const running = canGoBack(begun) ? deps.conversations.run(begun.before) : undefined;
   let kept = false;
   let spent = begun.singleUse;
   let waiting = true;

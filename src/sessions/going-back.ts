@@ -67,14 +67,18 @@ async function within(ms: number, settled: Promise<void>): Promise<void> {
   clearTimeout(timer);
 }
 
+/** Whether the process can be taken back to before this turn, once that is over: nobody waits for an older CLI's. */
+export function canGoBack<Turned extends Followed>(followed: Turned): followed is Turned & { before: string } {
+  return followed.before !== undefined && followed.trail.lease.process.features.rewindsConversations;
+}
+
 /** The turn's prompt is in the memory: from now on the process can be taken back to before it. */
 export function noteStandpoint(
-  { trail, before }: Followed,
+  followed: Followed,
   { promptUuid }: Pick<PartOutcome, "promptUuid">,
   conversations: Conversations,
 ): void {
-  if (before === undefined || promptUuid === undefined || !trail.lease.process.features.rewindsConversations) return;
-  conversations.note(trail, before, promptUuid);
+  if (promptUuid !== undefined && canGoBack(followed)) conversations.note(followed.trail, followed.before, promptUuid);
 }
 
 /**
@@ -101,12 +105,11 @@ export async function conclude(
  */
 async function letGo(followed: Followed, conversations: Conversations): Promise<void> {
   const { turn, trail, before } = followed;
-  const { process } = trail.lease;
-  if (process.features.rewindsConversations && (before !== undefined || trail.past.length > 0)) {
+  if (canGoBack(followed) || trail.past.length > 0) {
     // It may still wait for results of calls that the client was not shown.
     void turn.interrupt();
     const outcome = await turn.settled;
-    if (outcome.state !== "gone" && process.alive) {
+    if (outcome.state !== "gone" && trail.lease.process.alive) {
       if (before !== undefined && outcome.promptUuid === undefined) {
         // Left before it was prompted: it stands where it stood.
         conversations.put(trail, before);
